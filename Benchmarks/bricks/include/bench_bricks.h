@@ -1,0 +1,3 @@
+#ifndef BENCH_BRICKS_H
+#define BENCH_BRICKS_H
+#endif

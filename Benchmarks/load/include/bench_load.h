@@ -1,0 +1,3 @@
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+#endif

@@ -1,0 +1,1 @@
+#include "aloft_loop.h"

@@ -1,0 +1,102 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// Every Swift target of ours is held to the same rules: language mode 6, strict memory safety,
+// no warning left standing, and imports that are internal unless they say otherwise.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+// Tests reach into raw memory all the time; marking each use would hide what they show.
+let tested: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+]
+let strictC: [CSetting] = [
+  .define("_GNU_SOURCE"),
+  .treatAllWarnings(as: .error),
+  .enableWarning("all"),
+  .enableWarning("extra"),
+]
+
+let package = Package(
+  name: "aloft",
+  products: [
+    .library(name: "Aloft", targets: ["Aloft"]),
+    .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
+    .executable(name: "aloft-bench", targets: ["aloft-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+  ],
+  targets: [
+    // Floor 0: the system.
+    .systemLibrary(
+      name: "CUV", path: "CSources/uv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+    .target(
+      name: "CAloft", path: ".",
+      exclude: [
+        "Benchmarks", "CHANGELOG.md", "CSources/loop", "CSources/uv", "LICENSE", "README.md",
+        "Sources", "Tests", "docs", "script",
+      ],
+      sources: ["CSources/abi"], publicHeadersPath: "include", cSettings: strictC),
+
+    // Floor 1: bricks.
+    .target(name: "AloftAtomics", swiftSettings: strict),
+    .target(
+      name: "CAloftLoop", dependencies: ["CUV"], path: "CSources/loop",
+      publicHeadersPath: "include", cSettings: strictC),
+
+    // Floor 3: the engine.
+    .target(name: "AloftEngine", dependencies: ["AloftAtomics"], swiftSettings: strict),
+
+    // Floor 4: wings, which never import each other.
+    .target(
+      name: "AloftUV", dependencies: ["AloftAtomics", "AloftEngine", "CAloftLoop"],
+      swiftSettings: strict),
+    .target(
+      name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"], swiftSettings: strict),
+
+    // Floor 5: the rim.
+    .target(
+      name: "Aloft", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV"],
+      swiftSettings: strict),
+    .target(
+      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft"],
+      swiftSettings: strict),
+
+    // The bench, the plain C servers that it holds itself against, and its load generator.
+    .executableTarget(
+      name: "floor-epoll", path: "Benchmarks/floor-epoll", cSettings: strictC),
+    .executableTarget(
+      name: "floor-uv", dependencies: ["CUV"], path: "Benchmarks/floor-uv", cSettings: strictC),
+    .target(
+      name: "CBenchLoad", path: "Benchmarks/load", publicHeadersPath: "include",
+      cSettings: strictC),
+    .target(
+      name: "CBenchBricks", dependencies: ["CUV"], path: "Benchmarks/bricks",
+      publicHeadersPath: "include", cSettings: strictC),
+    .executableTarget(
+      name: "aloft-bench",
+      dependencies: [
+        "Aloft", "AloftAtomics", "CBenchLoad", "CBenchBricks",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      path: "Benchmarks/aloft-bench",
+      swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+
+    // Tests.
+    .testTarget(
+      name: "AloftAtomicsTests", dependencies: ["AloftAtomics"], swiftSettings: tested),
+    .testTarget(
+      name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
+      swiftSettings: tested),
+    .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
+    .testTarget(name: "TidyTests", swiftSettings: tested),
+  ]
+)
