@@ -1,0 +1,85 @@
+/// Where a timer lies: buckets, their occupancy bits, the free list.
+extension TimerWheel {
+  /// Links a node that is in no list into the bucket of its deadline.
+  @inlinable
+  mutating func place(_ index: UInt32, at deadline: UInt64) {
+    let ahead = deadline &- now
+    // One comparison for the usual case: from 1 to `ticksAheadMax` ticks ahead.
+    guard deadline > now, ahead <= Self.ticksAheadMax else {
+      placeElsewhere(index, at: deadline)
+      return
+    }
+    let tick = UInt32(truncatingIfNeeded: deadline)
+    unsafe nodes[Int(index)].deadline = tick
+    append(index, to: bucket(of: tick))
+  }
+
+  /// The two unusual ways to place: what is past already, and what is too far off for 32 bits.
+  @usableFromInline
+  @inline(never)
+  mutating func placeElsewhere(_ index: UInt32, at deadline: UInt64) {
+    guard deadline > now else {
+      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: now)
+      append(index, to: Self.overdue)
+      return
+    }
+    far[index] = deadline
+    farCount = far.count
+    let tick = UInt32(truncatingIfNeeded: now &+ Self.ticksAheadMax)
+    unsafe nodes[Int(index)].deadline = tick
+    append(index, to: bucket(of: tick))
+  }
+
+  @usableFromInline
+  @inline(never)
+  mutating func forgetFar(_ index: UInt32) {
+    far[index] = nil
+    farCount = far.count
+  }
+
+  /// The bucket of a tick that isn't now: its level is the highest byte that differs from now.
+  @inlinable
+  func bucket(of tick: UInt32) -> UInt32 {
+    let differs = tick ^ UInt32(truncatingIfNeeded: now)
+    let shift = UInt32(truncatingIfNeeded: 31 &- differs.leadingZeroBitCount) & 24
+    return (shift << 5) | ((tick &>> shift) & 255)
+  }
+
+  @inlinable
+  mutating func append(_ index: UInt32, to head: UInt32) {
+    let tail = unsafe nodes[Int(head)].previous
+    unsafe nodes[Int(index)].next = head
+    unsafe nodes[Int(index)].previous = tail
+    unsafe nodes[Int(tail)].next = index
+    unsafe nodes[Int(head)].previous = index
+    unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
+    summary |= 1 &<< (head &>> 6)
+  }
+
+  @inlinable
+  mutating func unlink(_ index: UInt32) {
+    let next = unsafe nodes[Int(index)].next
+    let previous = unsafe nodes[Int(index)].previous
+    unsafe nodes[Int(previous)].next = next
+    unsafe nodes[Int(next)].previous = previous
+    // Only a head can be on both sides.
+    if next == previous { markEmpty(next) }
+  }
+
+  @inlinable
+  mutating func markEmpty(_ head: UInt32) {
+    let word = Int(head &>> 6)
+    let left = unsafe masks[word] & ~(1 &<< UInt64(head & 63))
+    unsafe masks[word] = left
+    if left == 0 { summary &= ~(1 &<< UInt32(truncatingIfNeeded: word)) }
+  }
+
+  /// Puts an unlinked node on top of the free list.
+  @inlinable
+  mutating func release(_ index: UInt32) {
+    unsafe nodes[Int(index)].previous = Self.free
+    unsafe nodes[Int(index)].next = freeHead
+    freeHead = index
+    count &-= 1
+  }
+}
