@@ -31,7 +31,7 @@ package struct DueTimer: Hashable, Sendable {
 @usableFromInline
 @frozen
 struct TimerNode {
-  /// The one behind in the bucket, or in the free list; the bucket's own index behind the last.
+  /// The one behind in the bucket; the bucket's own index behind the last.
   @usableFromInline var next: UInt32
   /// The one before in the bucket; `TimerWheel.free` while the node is not in use.
   @usableFromInline var previous: UInt32

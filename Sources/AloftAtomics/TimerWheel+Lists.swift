@@ -1,7 +1,8 @@
-/// Where a timer lies: buckets, their occupancy bits, the free list.
+/// Where a timer lies: buckets, their occupancy bits, the free nodes.
 extension TimerWheel {
   /// Links a node that is in no list into the bucket of its deadline.
   @inlinable
+  @inline(__always)
   mutating func place(_ index: UInt32, at deadline: UInt64) {
     let ahead = deadline &- now
     // One comparison for the usual case: from 1 to `ticksAheadMax` ticks ahead.
@@ -39,6 +40,7 @@ extension TimerWheel {
 
   /// The bucket of a tick that isn't now: its level is the highest byte that differs from now.
   @inlinable
+  @inline(__always)
   func bucket(of tick: UInt32) -> UInt32 {
     let differs = tick ^ UInt32(truncatingIfNeeded: now)
     let shift = UInt32(truncatingIfNeeded: 31 &- differs.leadingZeroBitCount) & 24
@@ -46,6 +48,7 @@ extension TimerWheel {
   }
 
   @inlinable
+  @inline(__always)
   mutating func append(_ index: UInt32, to head: UInt32) {
     let tail = unsafe nodes[Int(head)].previous
     unsafe nodes[Int(index)].next = head
@@ -57,6 +60,7 @@ extension TimerWheel {
   }
 
   @inlinable
+  @inline(__always)
   mutating func unlink(_ index: UInt32) {
     let next = unsafe nodes[Int(index)].next
     let previous = unsafe nodes[Int(index)].previous
@@ -67,6 +71,7 @@ extension TimerWheel {
   }
 
   @inlinable
+  @inline(__always)
   mutating func markEmpty(_ head: UInt32) {
     let word = Int(head &>> 6)
     let left = unsafe masks[word] & ~(1 &<< UInt64(head & 63))
@@ -74,12 +79,12 @@ extension TimerWheel {
     if left == 0 { summary &= ~(1 &<< UInt32(truncatingIfNeeded: word)) }
   }
 
-  /// Puts an unlinked node on top of the free list.
+  /// Puts an unlinked node on top of the free ones.
   @inlinable
+  @inline(__always)
   mutating func release(_ index: UInt32) {
     unsafe nodes[Int(index)].previous = Self.free
-    unsafe nodes[Int(index)].next = freeHead
-    freeHead = index
-    count &-= 1
+    unsafe freed[freedCount] = index
+    freedCount &+= 1
   }
 }

@@ -57,7 +57,10 @@ struct TimerStory<Timers: TimersUnderTest & ~Copyable>: ~Copyable {
 
   /// Ticks at which some field of some width wraps.
   static var origins: [UInt64] {
-    [0, 250, 65_500, 1 << 24 - 9, 1 << 30 - 5, 1 << 31 - 7, 1 << 32 - 300, 1 << 32 - 1, 1 << 40 - 2]
+    [
+      0, 250, 65_500, 1 << 24 - 9, 1 << 30 - 5, 1 << 31 - 7, 1 << 32 - 300, 1 << 32 - 1,
+      1 << 40 - 2,
+    ]
   }
 
   init(seed: UInt64) {
