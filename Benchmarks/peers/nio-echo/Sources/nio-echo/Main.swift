@@ -47,9 +47,7 @@ enum NIOEcho {
       .serverChannelOption(.maxMessagesPerRead, value: 256)
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.maxMessagesPerRead, value: 1)
-      .childChannelOption(
-        .recvAllocator, value: AdaptiveRecvByteBufferAllocator()
-      )
+      .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandler(Echo())
@@ -57,7 +55,7 @@ enum NIOEcho {
       }
       .bind(host: String(parts[0]), port: port).wait()
     print("ready \(channel.localAddress?.port ?? 0)")
-    fflush(stdout)
+    fflush(nil)
     while readLine() != nil {}
     exit(0)
   }
