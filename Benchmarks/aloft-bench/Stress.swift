@@ -76,10 +76,11 @@ struct Stress: ParsableCommand {
 
   private static func heading(_ machine: Machine, quick: Bool, runs: Int) -> String {
     var text = "aloft-bench stress\(quick ? " --quick" : ""), runs: \(runs)\n\(machine.summary)"
-    if let plan = SpreadPlan(
+    let plan = SpreadPlan(
       sockets: 100_000, descriptorsMax: machine.descriptorsMax, processesMin: 4)
-    {
-      text += "\n100,000 sockets take \(plan.processes) server and \(plan.processes) load "
+    if let plan {
+      text +=
+        "\n100,000 sockets take \(plan.processes) server and \(plan.processes) load "
         + "processes, \(plan.perProcess[0]) sockets each at most, over many 127.1.0.x addresses"
     }
     #if DEBUG

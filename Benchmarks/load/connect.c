@@ -1,4 +1,4 @@
-// Opening and closing: bounded parallel connects from many source addresses, and churn.
+// Opening and closing: bounded parallel connects from many source addresses.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -114,15 +114,15 @@ void load__closed_by_peer(struct bench_load *load, uint32_t index) {
   load__close(load, index, false);
 }
 
-static int wait_for_events(
-  struct bench_load *load, struct epoll_event *events, uint64_t now, uint64_t end) {
+int load__wait(struct bench_load *load, uint64_t now, uint64_t end) {
   int timeout_ms = now >= end ? 0 : (int)((end - now) / 1000000) + 1;
   if (timeout_ms > 1000) timeout_ms = 1000;
-  return epoll_wait(load->epoll, events, EVENTS_MAX, load->options.busy_poll ? 0 : timeout_ms);
+  return epoll_wait(
+    load->epoll, load->events, EVENTS_MAX, load->options.busy_poll ? 0 : timeout_ms);
 }
 
 // Whatever is still connecting when time runs out has failed.
-static void connects_abandon(struct bench_load *load) {
+void load__connects_abandon(struct bench_load *load) {
   for (uint32_t i = 0; i < load->options.connections; i++) {
     if (load->connections[i].phase != PHASE_CONNECTING) continue;
     failure_count(load, ETIMEDOUT);
@@ -132,7 +132,6 @@ static void connects_abandon(struct bench_load *load) {
 
 void bench_load_connect(
   bench_load *load, uint64_t timeout_ns, struct bench_load_result *result) {
-  static struct epoll_event events[EVENTS_MAX];
   uint64_t began = now_ns(), cpu_began = cpu_now_ns(), end = began + timeout_ns, now = began;
   uint32_t next = 0;
   load__begin(load);
@@ -143,73 +142,15 @@ void bench_load_connect(
       next += 1;
     }
     if (next == load->options.connections && load->connects_in_flight == 0) break;
-    int count = wait_for_events(load, events, now, end);
+    int count = load__wait(load, now, end);
     for (int i = 0; i < count; i++) {
-      uint32_t index = events[i].data.u32;
+      uint32_t index = load->events[i].data.u32;
       if (load->connections[index].phase == PHASE_CONNECTING) load__connect_finish(load, index);
-      else if (events[i].events & (EPOLLRDHUP | EPOLLHUP)) load__closed_by_peer(load, index);
+      else if (load->events[i].events & (EPOLLRDHUP | EPOLLHUP)) load__closed_by_peer(load, index);
     }
     now = now_ns();
   }
-  connects_abandon(load);
-  load__end(load, began, cpu_began);
-  *result = load->result;
-}
-
-struct churn {
-  uint32_t cursor;
-  uint64_t cycles;
-  uint64_t cycles_max;
-  uint64_t failures_max;  // after as many, failed connects are left closed
-  uint64_t end;
-};
-
-// Closes the next open connection and begins to reopen it; false when there is none, or no time.
-static bool churn_next(struct bench_load *load, struct churn *churn) {
-  uint32_t count = load->options.connections;
-  for (uint32_t looked = 0; looked < count; looked++) {
-    uint32_t index = churn->cursor;
-    churn->cursor = (churn->cursor + 1) % count;
-    if (load->connections[index].phase != PHASE_OPEN) continue;
-    load__close(load, index, churn->cycles % 2 == 0);
-    churn->cycles += 1;
-    while (!load__connect_begin(load, index)) {
-      if (load->result.failed >= churn->failures_max) return false;
-    }
-    return true;
-  }
-  return false;
-}
-
-static void churn_event(
-  struct bench_load *load, struct churn *churn, const struct epoll_event *event) {
-  uint32_t index = event->data.u32;
-  if (load->connections[index].phase == PHASE_CONNECTING) {
-    if (load__connect_finish(load, index)) return;
-    if (load->result.failed < churn->failures_max) load__connect_begin(load, index);
-  } else if (event->events & (EPOLLRDHUP | EPOLLHUP)) {
-    load__closed_by_peer(load, index);
-  }
-}
-
-void bench_load_churn(
-  bench_load *load, uint32_t in_flight_max, uint64_t duration_ns, uint64_t cycles_max,
-  struct bench_load_result *result) {
-  static struct epoll_event events[EVENTS_MAX];
-  uint64_t began = now_ns(), cpu_began = cpu_now_ns(), now = began;
-  struct churn churn = {
-    .cycles_max = cycles_max, .failures_max = 1000, .end = began + duration_ns};
-  load__begin(load);
-  for (;;) {
-    bool more = now < churn.end && churn.cycles < churn.cycles_max;
-    while (more && load->connects_in_flight < in_flight_max && churn.cycles < churn.cycles_max)
-      more = churn_next(load, &churn);
-    if (load->connects_in_flight == 0 || now > churn.end + DRAIN_NS) break;
-    int count = wait_for_events(load, events, now, churn.end + DRAIN_NS);
-    for (int i = 0; i < count; i++) churn_event(load, &churn, &events[i]);
-    now = now_ns();
-  }
-  connects_abandon(load);
+  load__connects_abandon(load);
   load__end(load, began, cpu_began);
   *result = load->result;
 }

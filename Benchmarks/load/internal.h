@@ -3,6 +3,7 @@
 #define BENCH_LOAD_INTERNAL_H
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "bench_load.h"
@@ -52,6 +53,7 @@ struct bench_load {
   uint64_t outstanding;
   struct bench_load_result result;
 
+  struct epoll_event events[EVENTS_MAX];
   uint64_t histogram[BUCKETS];
   char pattern[BUFFER_BYTES];
   char in[BUFFER_BYTES];
@@ -90,6 +92,13 @@ bool load__connect_begin(struct bench_load *load, uint32_t index);
 bool load__connect_finish(struct bench_load *load, uint32_t index);
 void load__close(struct bench_load *load, uint32_t index, bool reset);
 void load__closed_by_peer(struct bench_load *load, uint32_t index);
+void load__connects_abandon(struct bench_load *load);
+int load__wait(struct bench_load *load, uint64_t now, uint64_t end);
+
+// load.c
+void load__run_begin(struct bench_load *load, enum mode mode);
+void load__serve(struct bench_load *load, const struct epoll_event *event);
+void load__issue_and_flush(struct bench_load *load, uint32_t index, uint64_t count);
 
 // stream.c
 bool load__flush(struct bench_load *load, uint32_t index);

@@ -41,25 +41,25 @@ void bench_load_destroy(bench_load *load) {
   free(load);
 }
 
+// Serves one event of an open connection.
+void load__serve(struct bench_load *load, const struct epoll_event *event) {
+  uint32_t index = event->data.u32;
+  const struct connection *c = &load->connections[index];
+  bool good = true;
+  if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    good = load__receive(load, index);
+  if (good && (event->events & EPOLLOUT) && c->bytes_sent < c->wanted * load->options.bytes)
+    good = load__flush(load, index);
+  if (!good) load__closed_by_peer(load, index);
+}
+
 // One turn: waits (not at all when `spin`), then serves what is ready.
 static void turn(struct bench_load *load, bool spin, uint64_t end) {
-  static struct epoll_event events[EVENTS_MAX];
-  int timeout_ms = 0;
-  if (!spin && !load->options.busy_poll) {
-    uint64_t now = now_ns();
-    timeout_ms = now >= end ? 0 : (int)((end - now) / 1000000) + 1;
-  }
-  int count = epoll_wait(load->epoll, events, EVENTS_MAX, timeout_ms);
+  int count = spin ? epoll_wait(load->epoll, load->events, EVENTS_MAX, 0)
+                   : load__wait(load, now_ns(), end);
   for (int i = 0; i < count; i++) {
-    uint32_t index = events[i].data.u32;
-    struct connection *c = &load->connections[index];
-    if (c->phase != PHASE_OPEN) continue;
-    bool good = true;
-    if (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-      good = load__receive(load, index);
-    if (good && (events[i].events & EPOLLOUT) && c->bytes_sent < c->wanted * load->options.bytes)
-      good = load__flush(load, index);
-    if (!good) load__closed_by_peer(load, index);
+    uint32_t index = load->events[i].data.u32;
+    if (load->connections[index].phase == PHASE_OPEN) load__serve(load, &load->events[i]);
   }
 }
 
@@ -72,7 +72,7 @@ static void drain(struct bench_load *load, uint64_t timeout_ns) {
   load->outstanding = 0;
 }
 
-static void run_begin(struct bench_load *load, enum mode mode) {
+void load__run_begin(struct bench_load *load, enum mode mode) {
   load__begin(load);
   memset(load->histogram, 0, sizeof load->histogram);
   load->mode = mode;
@@ -82,7 +82,7 @@ static void run_begin(struct bench_load *load, enum mode mode) {
     load->connections[i].base = load->connections[i].wanted;
 }
 
-static void issue_and_flush(struct bench_load *load, uint32_t index, uint64_t count) {
+void load__issue_and_flush(struct bench_load *load, uint32_t index, uint64_t count) {
   load__issue(load, index, count, now_ns());
   if (!load__flush(load, index)) load__closed_by_peer(load, index);
 }
@@ -91,18 +91,19 @@ void bench_load_closed_loop(
   bench_load *load, uint64_t warmup_ns, uint64_t duration_ns, uint64_t ops_max,
   struct bench_load_result *result) {
   uint64_t began = now_ns(), cpu_began = cpu_now_ns();
-  run_begin(load, MODE_CLOSED_LOOP);
+  load__run_begin(load, MODE_CLOSED_LOOP);
   if (ops_max > 0) load->issued_max = ops_max;
   load->window_begin = began + warmup_ns;
   load->window_end = load->window_begin + duration_ns;
   for (uint32_t i = 0; i < load->options.connections; i++) {
     uint64_t left = load->issued_max - load->result.sent;
     uint64_t count = load->options.depth < left ? load->options.depth : left;
-    if (load->connections[i].phase == PHASE_OPEN && count > 0) issue_and_flush(load, i, count);
+    if (load->connections[i].phase == PHASE_OPEN && count > 0) load__issue_and_flush(load, i, count);
   }
-  while (load->outstanding > 0 && now_ns() < load->window_end) turn(load, false, load->window_end);
+  uint64_t due = load->window_end;
+  while (load->outstanding > 0 && now_ns() < due) turn(load, false, due);
   // Ended by its count, the run is as long as it took to the last reply.
-  uint64_t end = load->window_end;
+  uint64_t end = due;
   if (load->outstanding == 0 && load->last_reply < end) end = load->last_reply;
   load->result.window_ns = end > load->window_begin ? end - load->window_begin : 0;
   drain(load, DRAIN_NS);
@@ -113,18 +114,19 @@ void bench_load_closed_loop(
 void bench_load_open_loop(
   bench_load *load, double rate, uint64_t duration_ns, struct bench_load_result *result) {
   uint64_t began = now_ns(), cpu_began = cpu_now_ns();
-  run_begin(load, MODE_OPEN_LOOP);
+  load__run_begin(load, MODE_OPEN_LOOP);
   load->period_ns = 1e9 / rate;
   load->window_begin = began;
   load->window_end = began + duration_ns;
   uint64_t turns_max = (uint64_t)((double)duration_ns / load->period_ns), issued = 0;
-  for (uint64_t now = began; now < load->window_end; now = now_ns()) {
+  uint64_t end = load->window_end + DRAIN_NS;
+  for (uint64_t now = began; issued < turns_max && now < end; now = now_ns()) {
     uint64_t due = (uint64_t)((double)(now - began) / load->period_ns) + 1;
     if (due > turns_max) due = turns_max;
     // A burst that is late is sent at most this many at a time, so that replies are taken too.
     for (int burst = 0; issued < due && burst < EVENTS_MAX; burst++, issued++) {
       uint32_t index = (uint32_t)(issued % load->options.connections);
-      if (load->connections[index].phase == PHASE_OPEN) issue_and_flush(load, index, 1);
+      if (load->connections[index].phase == PHASE_OPEN) load__issue_and_flush(load, index, 1);
       else load->result.failed += 1;
     }
     turn(load, true, 0);
@@ -140,13 +142,13 @@ void bench_load_each(
   bench_load *load, uint32_t in_flight_max, uint64_t timeout_ns,
   struct bench_load_result *result) {
   uint64_t began = now_ns(), cpu_began = cpu_now_ns(), end = began + timeout_ns;
-  run_begin(load, MODE_EACH);
+  load__run_begin(load, MODE_EACH);
   load->window_begin = began;
   load->window_end = end;
   uint32_t next = 0;
   while (now_ns() < end) {
     while (next < load->options.connections && load->outstanding < in_flight_max) {
-      if (load->connections[next].phase == PHASE_OPEN) issue_and_flush(load, next, 1);
+      if (load->connections[next].phase == PHASE_OPEN) load__issue_and_flush(load, next, 1);
       next += 1;
     }
     if (next == load->options.connections && load->outstanding == 0) break;

@@ -26,6 +26,8 @@ final class LoadProcess {
     return reply
   }
 
+  func scheduling() throws -> ProcFS.Scheduling { try ProcFS.scheduling(of: child.pid) }
+
   func stop() { child.stop() }
 }
 

@@ -24,13 +24,23 @@ enum ProcFS {
     try pids.map { try memory(of: $0) }.reduce(Memory(), +)
   }
 
-  /// Time on a core, user and system, of all threads alive, in nanoseconds.
-  static func cpuNanoseconds(of pid: pid_t) throws -> Double {
+  struct Scheduling {
+    /// On a core, user and system.
+    var running: Double
+    /// Ready to run while another process had the core: what was stolen.
+    var waiting: Double
+  }
+
+  /// Nanoseconds of all threads alive, since each began.
+  static func scheduling(of pid: pid_t) throws -> Scheduling {
     let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")
-    return tasks.reduce(0) { sum, task in
+    return tasks.reduce(into: Scheduling(running: 0, waiting: 0)) { sum, task in
       // A thread may have gone since it was listed.
       let text = (try? read("/proc/\(pid)/task/\(task)/schedstat")) ?? ""
-      return sum + (text.split(separator: " ").first.flatMap { Double($0) } ?? 0)
+      let words = text.split(separator: " ").compactMap { Double($0) }
+      guard words.count >= 2 else { return }
+      sum.running += words[0]
+      sum.waiting += words[1]
     }
   }
 

@@ -98,5 +98,5 @@ final class Server {
     return try JSONDecoder().decode(ServerStats.self, from: Data(line.utf8))
   }
 
-  func cpuNanoseconds() throws -> Double { try ProcFS.cpuNanoseconds(of: child.pid) }
+  func scheduling() throws -> ProcFS.Scheduling { try ProcFS.scheduling(of: child.pid) }
 }

@@ -38,10 +38,7 @@ struct Report {
     for (number, scenario) in listed.enumerated() {
       text += "\n[\(number + 1)/\(listed.count)] \(scenario.id)  \(scenario.title)\n"
       let own = rows.filter { $0.figure.scenario == scenario.id }
-      if own.isEmpty {
-        text += notBuilt.contains(scenario.id) ? "  not built\n" : "  no figures\n"
-        continue
-      }
+      if own.isEmpty { text += notBuilt.contains(scenario.id) ? "  not built\n" : "  no figures\n" }
       text += section(own)
     }
     text += "\n" + verdict(rows)
@@ -49,19 +46,46 @@ struct Report {
   }
 
   private func section(_ rows: [Row]) -> String {
-    var text = ""
-    var shape = ""
-    for row in rows {
-      let figure = row.figure
-      let title = "  \(figure.system): \(figure.config)"
-      if title != shape {
-        shape = title
-        text += title + "\n" + Self.header
-      }
-      text += line(row, among: rows)
-    }
-    return text
+    var configs: [String] = []
+    for row in rows where configs.last != row.figure.config { configs.append(row.figure.config) }
+    return configs.map { config in
+      let here = rows.filter { $0.figure.config == config }
+      let ours = here.filter { $0.figure.system == system }
+      return "  \(config)\n" + (ours.isEmpty ? "" : Self.header)
+        + ours.filter { !Self.isCleanCount($0) }.map { line($0, among: rows) }.joined()
+        + cleanCounts(ours) + peers(here)
+    }.joined()
   }
+
+  /// A count of faults that is 0, as promised: named on one line with the others.
+  private static func isCleanCount(_ row: Row) -> Bool {
+    accountingFigures.contains(row.figure.figure) && row.values.allSatisfy { $0 == 0 }
+      && !expectations.contains { $0.covers(row.figure) }
+  }
+
+  private func cleanCounts(_ rows: [Row]) -> String {
+    let names = rows.filter(Self.isCleanCount).map(\.figure.figure)
+    return names.isEmpty ? "" : "       all 0: \(names.joined(separator: ", "))\n"
+  }
+
+  /// What ran beside ours, a line each: all of its figures are in the `--json` file.
+  private func peers(_ rows: [Row]) -> String {
+    var systems: [String] = []
+    for row in rows where row.figure.system != system && !systems.contains(row.figure.system) {
+      systems.append(row.figure.system)
+    }
+    return systems.map { peer in
+      let shown = rows.filter {
+        $0.figure.system == peer && Self.peerFigures.contains($0.figure.figure)
+      }
+      let words = shown.map { "\($0.figure.figure) \(Self.number($0.median, $0.figure.unit))" }
+      return "       beside it, \(peer): \(words.joined(separator: ", "))\n"
+    }.joined()
+  }
+
+  private static let peerFigures: Set<String> = [
+    "ops_per_s", "p50_us", "p99_us", "server_cpu_us_per_op", "stolen_pct",
+  ]
 
   private static let header = columns(
     ["", "figure", "ours", "spread", "seed", "OTP", "ratio", "bar"], last: "others")
@@ -104,8 +128,10 @@ struct Report {
     let met = verdicts.count { $0 }
     var text = "Bars met: \(met) of \(verdicts.count) that were measured.\n"
     for fault in faults {
-      text += "FAULT: \(fault.system) \(fault.scenario) \(fault.config): "
-        + "\(fault.figure) = \(Self.number(fault.value, fault.unit)), promised 0 (run \(fault.run))\n"
+      let value = Self.number(fault.value, fault.unit)
+      text +=
+        "FAULT: \(fault.system) \(fault.scenario) \(fault.config): \(fault.figure) = "
+        + "\(value), promised 0 (run \(fault.run))\n"
     }
     text += faults.isEmpty ? "Everything is accounted for: no fault was counted.\n" : ""
     return text
@@ -114,14 +140,15 @@ struct Report {
   // MARK: Text
 
   private static func columns(_ words: [String], last: String) -> String {
-    let widths = [5, 36, 14, 7, 12, 12, 10, 14]
+    let widths = [5, 34, 12, 8, 12, 12, 9, 13]
     let padded = zip(words, widths).enumerated().map { index, column in
       let (word, width) = column
       let space = String(repeating: " ", count: max(1, width - word.count))
       return index < 2 ? word + space : space + word
     }
-    let line = "  " + padded.joined() + (last.isEmpty ? "" : "  \(last)")
-    return String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
+    var line = "  " + padded.joined() + "  " + last
+    while line.last == " " { line.removeLast() }
+    return line + "\n"
   }
 
   /// Three digits, and the unit where it is not plain from the figure's name.

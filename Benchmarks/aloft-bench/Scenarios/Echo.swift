@@ -8,11 +8,12 @@ struct EchoScenario: Scenario {
     var figures: [Figure] = []
     for connections in context.size([1, 64, 1_000, 10_000], quick: [1, 64, 1_000]) {
       for pipeline in [1, 16] {
-        let shape = EchoShape(connections: connections, pipeline: pipeline, busyPoll: false)
+        let shape = EchoShape(connections: connections, pipeline: pipeline)
         figures += try measure(shape, context)
       }
     }
     figures += try measure(EchoShape(connections: 1, pipeline: 1, busyPoll: true), context)
+    figures += try measure(EchoShape(connections: 1_000, pipeline: 1, rate: 40_000), context)
     return figures
   }
 
@@ -55,12 +56,21 @@ struct EchoScenario: Scenario {
 struct EchoShape {
   var connections: Int
   var pipeline: Int
-  var busyPoll: Bool
+  var busyPoll = false
+  /// Requests a second of an open loop, whatever the server does; nil: a closed loop.
+  var rate: Double?
   let bytes = 64
 
   var config: String {
-    "conns=\(connections) pipeline=\(pipeline)" + (busyPoll ? " busy-poll" : "")
-      + " bytes=\(bytes) closed-loop"
+    let loop = rate.map { "open-loop rate=\(Int($0))" } ?? "closed-loop"
+    return "conns=\(connections) pipeline=\(pipeline)" + (busyPoll ? " busy-poll" : "")
+      + " bytes=\(bytes) \(loop)"
+  }
+
+  func command(_ timing: EchoTiming) -> LoadCommand {
+    if let rate { return .openLoop(rate: rate, duration: timing.duration.nanoseconds) }
+    return .closedLoop(
+      warmup: timing.warmup.nanoseconds, duration: timing.duration.nanoseconds, opsMax: 0)
   }
 }
 

@@ -39,20 +39,20 @@ final class EchoLane {
   func slice(_ shape: EchoShape, timing: EchoTiming) throws {
     resume()
     defer { if pauses { pause() } }
-    let cpuBefore = try server.cpuNanoseconds()
-    let reply = try load.run(
-      .closedLoop(
-        warmup: timing.warmup.nanoseconds, duration: timing.duration.nanoseconds, opsMax: 0))
-    let cpu = try server.cpuNanoseconds() - cpuBefore
+    let serverBefore = try server.scheduling(), loadBefore = try load.scheduling()
+    let reply = try load.run(shape.command(timing))
+    let serverAfter = try server.scheduling(), loadAfter = try load.scheduling()
     guard reply.ops > 0 else { throw BenchError("\(kind.rawValue) answered nothing in a slice") }
-    var latency = Latencies()
-    latency.add(reply)
     latencies.add(reply)
     let answered = Double(reply.answered)
+    let stolen =
+      serverAfter.waiting - serverBefore.waiting + loadAfter.waiting - loadBefore.waiting
     slices.append(
       EchoSlice(
-        opsPerSecond: reply.opsPerSecond, p50: latency.microseconds(50),
-        serverCPU: cpu / 1e3 / answered, loadCPU: Double(reply.cpuNanoseconds) / 1e3 / answered))
+        opsPerSecond: reply.opsPerSecond,
+        serverCPU: (serverAfter.running - serverBefore.running) / 1e3 / answered,
+        loadCPU: Double(reply.cpuNanoseconds) / 1e3 / answered,
+        stolen: stolen / Double(reply.elapsedNanoseconds) * 100))
     var counts = reply
     counts.latencies = []
     total = total + counts
@@ -74,10 +74,11 @@ final class EchoLane {
 
 struct EchoSlice {
   var opsPerSecond: Double
-  var p50: Double
   /// Microseconds of processor time an operation, the warming up included.
   var serverCPU: Double
   var loadCPU: Double
+  /// Of the slice, how much server and load together waited for a core that another process had.
+  var stolen: Double
 }
 
 struct EchoResult {
@@ -107,6 +108,8 @@ struct EchoReport {
     lines += [
       Line(name: "server_cpu_us_per_op", value: median(\.serverCPU), unit: "us"),
       Line(name: "load_cpu_us_per_op", value: median(\.loadCPU), unit: "us"),
+      Line(name: "stolen_pct", value: median(\.stolen), unit: "%"),
+      Line(name: "failed", value: Double(result.total.failed), unit: "messages"),
       Line(name: "lost", value: Double(result.total.lost), unit: "messages"),
       Line(name: "mismatched", value: Double(result.total.mismatched), unit: "messages"),
       Line(
@@ -114,7 +117,8 @@ struct EchoReport {
         value: Double(result.total.sent) - Double(result.total.answered + result.total.lost),
         unit: "messages"),
     ]
-    return lines + ratios
+    // At a fixed rate all are as fast; only latency and processor time tell them apart.
+    return shape.rate == nil ? lines + ratios : lines
   }
 
   /// Slice by slice against the neighbour in the same turn, then the median: what slows the whole

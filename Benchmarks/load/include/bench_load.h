@@ -75,7 +75,8 @@ void bench_load_each(
   struct bench_load_result *result);
 
 // Closes and reopens connections in turn, `in_flight_max` at a time, every second one by RST,
-// the others by FIN, for `duration_ns` or `cycles_max` times; a failed one is tried again.
+// the others by FIN, for `duration_ns` or `cycles_max` times; a failed one is tried again. Each
+// new connection exchanges a message before it counts, so that the server keeps up with them.
 // `connected` counts the cycles.
 void bench_load_churn(
   bench_load *load, uint32_t in_flight_max, uint64_t duration_ns, uint64_t cycles_max,
