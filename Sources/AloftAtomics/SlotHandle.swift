@@ -3,10 +3,11 @@
 /// A plain value: it may outlive its tenant, be copied, sent and stored. `SlotMap` finds out that it
 /// is stale. 0 is no handle.
 @frozen
+@usableFromInline
 package struct SlotHandle: Hashable, Sendable {
-  package var index: UInt32
+  @usableFromInline package var index: UInt32
   /// Odd in every handle that a map gave out.
-  package var generation: UInt32
+  @usableFromInline package var generation: UInt32
 
   @inlinable
   package init(index: UInt32, generation: UInt32) {

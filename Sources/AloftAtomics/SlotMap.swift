@@ -4,7 +4,7 @@
 /// Source: the slot map of Sean Middleditch ("Data Structures for Game Developers: The Slot Map",
 /// 2013), with the parity of the generation as the mark of a live slot.
 ///
-/// **Slots** are `stride` bytes apart, in chunks of 2^n slots that are taken one by one as the
+/// **Slots** are `stride` bytes apart, in chunks of 1,024 slots that are taken one by one as the
 /// number of tenants first needs them, never move, and are freed by `deinit` alone. So a pointer
 /// that `find` gave stays good for as long as the tenant stays. The first 8 bytes of a slot are the
 /// map's; the pointer is to the rest, 8-byte aligned, which holds whatever was left there: the
@@ -17,6 +17,7 @@
 ///
 /// **Threads**: one, the owner's. All calls O(1); `insert` allocates where a chunk is full.
 @safe
+@usableFromInline
 package struct SlotMap: ~Copyable {
   /// What the map keeps of each slot, in its first 8 bytes.
   @usableFromInline
@@ -33,14 +34,16 @@ package struct SlotMap: ~Copyable {
     }
   }
 
+  /// Slots in a chunk, as a power of 2. A constant, for it saves a fifth of a look-up.
+  @inlinable static var chunkBits: UInt32 { 10 }
   @inlinable static var none: UInt32 { .max }
   /// Of a retired slot: even, so nobody lives there.
   @inlinable static var retiredGeneration: UInt32 { 0 }
 
   /// Bytes from a slot to the next: the size asked for and the header, rounded up to 8.
-  package let stride: Int
+  @usableFromInline package let stride: Int
   /// How many may live here at a time, less those `retired`.
-  package let slotsMax: Int
+  @usableFromInline package let slotsMax: Int
   /// How many live here.
   @usableFromInline package internal(set) var count = 0
   /// How many slots have used up their generations.
@@ -48,8 +51,6 @@ package struct SlotMap: ~Copyable {
 
   /// One for each chunk that `slotsMax` may come to need.
   @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-  /// Slots in a chunk, as a power of 2.
-  @usableFromInline let chunkBits: UInt32
   /// The first slot that nobody ever lived in.
   @usableFromInline var untouched: UInt32 = 0
   @usableFromInline var freeHead: UInt32 = none
@@ -60,30 +61,28 @@ package struct SlotMap: ~Copyable {
   /// - Parameters:
   ///   - bytes: what a tenant needs.
   ///   - slotsMax: the limit. Costs 8 bytes for each chunk until the slots are used.
-  ///   - chunkBits: slots in a chunk, as a power of 2: what the map grows by.
   ///   - firstGeneration: odd; anything but 1 is for tests of the last generations.
-  package init(bytes: Int, slotsMax: Int, chunkBits: Int = 10, firstGeneration: UInt32 = 1) {
+  package init(bytes: Int, slotsMax: Int, firstGeneration: UInt32 = 1) {
     precondition(bytes > 0 && bytes <= 1 << 20, "bytes \(bytes)")
     precondition(slotsMax > 0 && slotsMax < 1 << 31, "slotsMax \(slotsMax)")
-    precondition(chunkBits >= 0 && chunkBits <= 20, "chunkBits \(chunkBits)")
     precondition(firstGeneration % 2 == 1, "firstGeneration \(firstGeneration)")
     stride = (MemoryLayout<Header>.stride + bytes + 7) & ~7
     self.slotsMax = slotsMax
-    self.chunkBits = UInt32(chunkBits)
     self.firstGeneration = firstGeneration
-    let count = (slotsMax + (1 << chunkBits) - 1) >> chunkBits
+    let count = (slotsMax + (1 << Self.chunkBits) - 1) >> Self.chunkBits
     unsafe chunks = .allocate(capacity: count)
     unsafe chunks.initialize(repeating: nil, count: count)
   }
 
   deinit {
-    let taken = (Int(untouched) + (1 << Int(chunkBits)) - 1) >> Int(chunkBits)
+    let taken = (Int(untouched) + (1 << Self.chunkBits) - 1) >> Self.chunkBits
     for chunk in 0..<taken { unsafe chunks[chunk]?.deallocate() }
     unsafe chunks.deallocate()
   }
 
   /// Where a tenant lives; nil when it has left, or never was.
   @inlinable
+  @inline(__always)
   package func find(_ handle: SlotHandle) -> UnsafeMutableRawPointer? {
     guard handle.index < untouched else { return nil }
     let slot = unsafe slot(handle.index)
@@ -137,8 +136,8 @@ extension SlotMap {
   @inlinable
   @inline(__always)
   func slot(_ index: UInt32) -> UnsafeMutableRawPointer {
-    let chunk = unsafe chunks[Int(index &>> chunkBits)].unsafelyUnwrapped
-    return unsafe chunk + Int(index & ((1 &<< chunkBits) &- 1)) &* stride
+    let chunk = unsafe chunks[Int(index &>> Self.chunkBits)].unsafelyUnwrapped
+    return unsafe chunk + Int(index & ((1 &<< Self.chunkBits) &- 1)) &* stride
   }
 
   @usableFromInline
@@ -146,10 +145,10 @@ extension SlotMap {
   mutating func insertUntouched() -> SlotHandle? {
     guard untouched < slotsMax else { return nil }
     let index = untouched
-    let chunk = Int(index &>> chunkBits)
+    let chunk = Int(index &>> Self.chunkBits)
     if unsafe chunks[chunk] == nil {
       // The last chunk holds no more slots than the limit leaves.
-      let slots = min(1 << Int(chunkBits), slotsMax - Int(index))
+      let slots = min(1 << Self.chunkBits, slotsMax - Int(index))
       unsafe chunks[chunk] = .allocate(byteCount: slots * stride, alignment: 64)
     }
     untouched += 1
