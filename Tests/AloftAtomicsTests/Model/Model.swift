@@ -58,6 +58,8 @@ final class Model {
   /// A case that isn't done by then is too large, which is a fault of the case.
   var executionsMax = 2_000_000
   var stepsMax = 400
+  /// How many failed attempts of each thread are really made again.
+  var retriesMax = 0
   var weakening: Weakening?
 
   private let words: Int
@@ -72,7 +74,7 @@ final class Model {
   /// A model of `words` zeroed words.
   init(words: Int) {
     self.words = words
-    state = ModelState(words: words, threads: 0)
+    state = ModelState(words: words, threads: 0, retriesMax: 0)
   }
 
   // MARK: The case
@@ -94,8 +96,21 @@ final class Model {
 
   func record(_ value: UInt) { threads[current].records.append(value) }
 
-  /// Goes on after another thread has written something: for every wait in a loop.
-  func yield() { _ = step(Operation(kind: .yield, order: .relaxed, word: 0)) }
+  /// Tries something until it succeeds, with other threads' help.
+  ///
+  /// One attempt stands for all: an execution in which it fails because it read an old value ends
+  /// there, for there is another one in which it reads the new value straight away. One in which
+  /// it fails although it read the newest of all when nobody else can go on is a fault: it would
+  /// spin for ever. (A failed attempt must leave nothing behind that a second one reads; what it
+  /// leaves to other threads is explored.) With `retriesMax`, that many second attempts of each
+  /// thread are really made.
+  func attempt<Value>(_ body: () -> Value?) -> Value {
+    while true {
+      state.beginAttempt(current)
+      if let value = body() { return value }
+      _ = step(Operation(kind: .giveUp, order: .relaxed, word: 0))
+    }
+  }
 
   /// The kernel's part of waking a loop. It orders nothing, so no brick can lean on it.
   func wake(_ word: Int) { _ = step(Operation(kind: .wake, order: .relaxed, word: word)) }
@@ -143,7 +158,7 @@ final class Model {
   // MARK: All executions
 
   func explore() -> Result {
-    state = ModelState(words: words, threads: threads.count)
+    state = ModelState(words: words, threads: threads.count, retriesMax: retriesMax)
     trail.removeAll()
     let visited = VisitedStates()
     var result = Result()
@@ -208,10 +223,7 @@ final class Model {
         }
         if !visited.insert(fingerprint) { return false }
         let open = choices(last, mayPreempt: preemptions < preemptionsMax)
-        if open.isEmpty {
-          judge()
-          return true
-        }
+        if open.isEmpty { return judge() }
         trail.append(Choice(open: open))
       }
       let (thread, place) = trail[depth].open[trail[depth].open.count - 1]
@@ -233,7 +245,7 @@ final class Model {
 
   private func canGoOn(_ thread: Int) -> Bool {
     guard let pending = threads[thread].pending else { return false }
-    return pending.kind != .yield && state.isEnabled(pending, thread: thread)
+    return state.isEnabled(pending, thread: thread)
   }
 
   private func choices(_ last: Int, mayPreempt: Bool) -> [(thread: Int, place: Int)] {
@@ -251,14 +263,21 @@ final class Model {
     return choices
   }
 
-  /// At the end of an execution: nobody can go on.
-  private func judge() {
+  /// At the end of an execution: nobody can go on. `false` when a thread would go on if it tried
+  /// once more, so that this is no end.
+  private func judge() -> Bool {
+    for (index, thread) in threads.enumerated()
+    where thread.pending?.kind == .giveUp && state.missedSomething(index) {
+      return false
+    }
     let stuck = threads.filter { $0.pending != nil }
+      .map { "\($0.name) waits in \($0.pending!.kind)" }
     if !stuck.isEmpty {
-      fault = .deadlock(stuck.map { "\($0.name) waits in \($0.pending!.kind)" }.joined(separator: ", "))
+      fault = .deadlock(stuck.joined(separator: ", "))
     } else if let message = finally(threads.map(\.records)) {
       fault = .failure(message)
     }
+    return true
   }
 
   private func line(
@@ -267,7 +286,7 @@ final class Model {
     let operation = step.operation
     var text = "\(threads[step.thread].name): \(operation.kind).\(operation.order)"
     switch operation.kind {
-    case .fence, .yield: return text
+    case .fence, .giveUp: return text
     case .load, .sleep: text += " [\(operation.word)]"
     case .store, .exchange, .wake: text += " [\(operation.word)] = \(operation.value)"
     case .compareExchange:

@@ -12,7 +12,6 @@ struct ModelState {
     var reads = Clock()
   }
 
-  private let words: Int
   private let threads: Int
   private var histories: [WordHistory]
   private var touched: [Int] = []
@@ -28,14 +27,14 @@ struct ModelState {
   private var releaseFences: [Clock]
   private var fingerprints: [UInt64]
   private var memoryFingerprint: UInt64 = 0
-  /// For each thread and word, the store that a yield made visible.
-  private var fresh: [Int]
-  private var writes = 0
-  private var writesBy: [Int]
-  private var foreignWritesSeen: [Int]
+  /// For each thread, what it has read and written since its attempt began.
+  private var attempts: [[(word: Int, value: UInt)]]
+  private var retries: [Int]
+  private let retriesMax: Int
 
-  init(words: Int, threads: Int) {
-    self.words = words
+  init(words: Int, threads: Int, retriesMax: Int) {
+    self.retriesMax = retriesMax
+    retries = Array(repeating: 0, count: threads)
     self.threads = threads
     histories = Array(repeating: WordHistory(), count: words)
     plain = Array(repeating: Plain(), count: words)
@@ -43,16 +42,11 @@ struct ModelState {
     pendingAcquires = clocks
     releaseFences = clocks
     fingerprints = Array(repeating: 0, count: threads)
-    fresh = Array(repeating: 0, count: threads * words)
-    writesBy = Array(repeating: 0, count: threads)
-    foreignWritesSeen = writesBy
+    attempts = Array(repeating: [], count: threads)
   }
 
   mutating func reset() {
-    for word in touched {
-      histories[word] = WordHistory()
-      for thread in 0..<threads { fresh[thread * words + word] = 0 }
-    }
+    for word in touched { histories[word] = WordHistory() }
     for word in plainTouched { plain[word] = Plain() }
     touched.removeAll(keepingCapacity: true)
     plainTouched.removeAll(keepingCapacity: true)
@@ -63,11 +57,10 @@ struct ModelState {
       pendingAcquires[thread] = Clock()
       releaseFences[thread] = Clock()
       fingerprints[thread] = UInt64(thread)
-      writesBy[thread] = 0
-      foreignWritesSeen[thread] = 0
+      attempts[thread].removeAll(keepingCapacity: true)
+      retries[thread] = 0
     }
     memoryFingerprint = 0
-    writes = 0
   }
 
   /// Equal for two prefixes that have the same future: what each thread has seen, and each
@@ -116,14 +109,24 @@ struct ModelState {
 
   // MARK: Visible operations
 
-  /// Whether the operation can go on now. A yield goes on when others have written since the
-  /// thread last looked about.
+  /// Whether the operation can go on now.
   func isEnabled(_ operation: Operation, thread: Int) -> Bool {
     switch operation.kind {
     case .sleep: newest(operation.word) != 0
-    case .yield: writes - writesBy[thread] > foreignWritesSeen[thread]
+    case .giveUp: retries[thread] < retriesMax && missedSomething(thread)
     default: true
     }
+  }
+
+  mutating func beginAttempt(_ thread: Int) { attempts[thread].removeAll(keepingCapacity: true) }
+
+  /// Whether the thread's attempt failed because it read, of some word, not the newest value.
+  func missedSomething(_ thread: Int) -> Bool {
+    var seen: Set<Int> = []
+    for read in attempts[thread].reversed() where seen.insert(read.word).inserted {
+      if newest(read.word) != read.value { return true }
+    }
+    return false
   }
 
   /// Every place in the word's modification order that the operation may read from, or land
@@ -131,7 +134,7 @@ struct ModelState {
   mutating func places(_ operation: Operation, thread: Int, _ places: inout [Int]) {
     let word = operation.word
     switch operation.kind {
-    case .fence, .yield:
+    case .fence, .giveUp:
       places.append(0)
       return
     case .wake, .sleep:  // The kernel's counter is behind a lock.
@@ -139,10 +142,7 @@ struct ModelState {
       return
     case .load, .store, .exchange, .compareExchange: break
     }
-    var floor = histories[word].floor(clocks[thread])
-    let fresh = histories[word].position[self.fresh[thread * words + word]]
-    if fresh > floor { floor = fresh }
-    for place in floor...histories[word].last {
+    for place in histories[word].floor(clocks[thread])...histories[word].last {
       let inserts = inserts(operation, place)
       if inserts && histories[word].isTaken(place) { continue }
       if isConsistent(operation, thread: thread, place, inserts: inserts) { places.append(place) }
@@ -151,7 +151,7 @@ struct ModelState {
 
   private func inserts(_ operation: Operation, _ place: Int) -> Bool {
     switch operation.kind {
-    case .load, .fence, .yield: false
+    case .load, .fence, .giveUp: false
     case .store, .exchange, .wake, .sleep: true
     case .compareExchange:
       histories[operation.word].store(at: place).value == operation.expected
@@ -233,18 +233,13 @@ struct ModelState {
       UInt64(operation.kind.rawValue) << 40 | UInt64(operation.order.rawValue) << 32
         | UInt64(word))
     defer { fingerprints[thread] = print }
-    switch operation.kind {
-    case .fence:
+    if operation.kind == .fence {
       fence(operation.order, thread: thread)
       return 0
-    case .yield:
-      foreignWritesSeen[thread] = writes - writesBy[thread]
-      for word in touched {
-        fresh[thread * words + word] = histories[word].modification[histories[word].last]
-      }
-      print = stirred(print, memoryFingerprint)
+    }
+    if operation.kind == .giveUp {
+      retries[thread] += 1
       return 0
-    default: break
     }
 
     let found = histories[word].store(at: place)
@@ -265,6 +260,7 @@ struct ModelState {
       }
       print = stirred(print, UInt64(bitPattern: Int64(found.thread << 16 | found.event)))
       print = stirred(print, UInt64(found.value))
+      attempts[thread].append((word, found.value))
     }
     if histories[word].accesses.isEmpty { touched.append(word) }
     if inserts {
@@ -274,11 +270,10 @@ struct ModelState {
         isExchange: operation.kind != .store)
       if store.isExchange { store.released.join(found.released) }
       if operation.kind == .wake { store.value = found.value + 1 }
+      attempts[thread].append((word, store.value))
       memoryFingerprint &-= stirred(UInt64(word), histories[word].fingerprint)
       histories[word].insert(store, after: place, node: node, clock: clocks[thread])
       memoryFingerprint &+= stirred(UInt64(word), histories[word].fingerprint)
-      writes += 1
-      writesBy[thread] += 1
     } else {
       histories[word].read(place, thread: thread, event: event, node: node, clock: clocks[thread])
     }

@@ -6,9 +6,8 @@ struct Operation {
     case wake
     /// Waits until the counter isn't 0 and takes it, as a loop does that sleeps on an eventfd.
     case sleep
-    /// Goes on after another thread has written something, and sees what is newest then: what a
-    /// thread does that would spin.
-    case yield
+    /// Would try again what just failed, and again until others have moved on.
+    case giveUp
   }
 
   enum Order: UInt8, Comparable {
