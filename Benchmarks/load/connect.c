@@ -107,7 +107,7 @@ void load__close(struct bench_load *load, uint32_t index, bool reset) {
 // What it still owed is lost.
 void load__closed_by_peer(struct bench_load *load, uint32_t index) {
   struct connection *c = &load->connections[index];
-  uint64_t owed = c->wanted - c->bytes_got / load->options.bytes;
+  uint64_t owed = c->wanted - c->got;
   load->result.closed_by_peer += 1;
   load->result.lost += owed;
   load->outstanding -= owed;

@@ -20,7 +20,8 @@ bench_load *bench_load_create(const struct bench_load_options *options) {
   if (load == NULL) return NULL;
   load->options = *options;
   load->connections = calloc(options->connections, sizeof *load->connections);
-  load->sent_at = calloc((size_t)options->connections * options->depth, sizeof *load->sent_at);
+  for (load->ring_size = 1; load->ring_size < options->depth;) load->ring_size *= 2;
+  load->sent_at = calloc(options->connections * load->ring_size, sizeof *load->sent_at);
   load->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (load->connections == NULL || load->sent_at == NULL || load->epoll < 0) {
     bench_load_destroy(load);
@@ -28,6 +29,9 @@ bench_load *bench_load_create(const struct bench_load_options *options) {
   }
   for (uint32_t i = 0; i < options->connections; i++) load->connections[i].fd = -1;
   for (size_t i = 0; i < sizeof load->pattern; i++) load->pattern[i] = (char)(i * 31 + 7);
+  load->out_room = BUFFER_BYTES / options->bytes;
+  for (uint32_t i = 0; i < load->out_room; i++)
+    memcpy(load->out + (size_t)i * options->bytes, load->pattern, options->bytes);
   return load;
 }
 
@@ -48,7 +52,7 @@ void load__serve(struct bench_load *load, const struct epoll_event *event) {
   bool good = true;
   if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
     good = load__receive(load, index);
-  if (good && (event->events & EPOLLOUT) && c->bytes_sent < c->wanted * load->options.bytes)
+  if (good && (event->events & EPOLLOUT) && c->sent < c->wanted)
     good = load__flush(load, index);
   if (!good) load__closed_by_peer(load, index);
 }

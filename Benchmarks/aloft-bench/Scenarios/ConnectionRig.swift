@@ -61,10 +61,12 @@ final class ConnectionRig {
   /// Timed from the first connect until the servers themselves say that they accepted the last.
   private func open() throws {
     context.progress.detail("opening")
+    let running = try cpuNanoseconds()
     let began = ContinuousClock.now
     let reply = try fleet.run(.connect(timeout: Duration.seconds(60).nanoseconds))
     let accepted = try waitForConnections(Int(reply.alive))
     let seconds = began.duration(to: .now).seconds
+    let accepting = try cpuNanoseconds() - running
     held = Int(reply.alive)
     line("connections_wanted", plan.sockets, "connections")
     line("connections_held", held, "connections")
@@ -73,6 +75,9 @@ final class ConnectionRig {
       "unaccounted", Int(reply.attempts) - Int(reply.connected) - Int(reply.failed), "connections")
     line("unaccepted", held - accepted, "connections")
     line("accepts_per_s", Double(held) / seconds, "1/s")
+    // Which end was the slower one: the load opens all of them from one core.
+    line("accept_cpu_us", accepting / 1e3 / Double(held), "us")
+    line("connect_cpu_us", Double(reply.cpuNanoseconds) / 1e3 / Double(held), "us")
     guard held > 0 else { throw BenchError("no connection opened, errno \(reply.firstErrno)") }
 
     let after = try memory(), kernel = try ProcFS.kernel()
@@ -152,6 +157,10 @@ final class ConnectionRig {
       let open = try servers.map { try $0.stats().connections }.reduce(0, +)
       if open == wanted || ContinuousClock.now > end { return open }
     }
+  }
+
+  private func cpuNanoseconds() throws -> Double {
+    try servers.map { try $0.scheduling().running }.reduce(0, +)
   }
 
   private func memory() throws -> ProcFS.Memory {
