@@ -1,0 +1,116 @@
+// What the shim's files share.
+#ifndef ALOFT_LOOP_INTERNAL_H
+#define ALOFT_LOOP_INTERNAL_H
+
+#include <assert.h>
+#include "aloft_loop.h"
+
+#define SLAB_SHIFT 10u
+#define SLAB_SLOTS (1u << SLAB_SHIFT)
+#define SLAB_MASK (SLAB_SLOTS - 1u)
+#define SLABS_MAX 1024u // 2^20 slots
+#define NO_SLOT UINT32_MAX
+#define LISTENERS_MAX 64u
+// One accept round: enough to keep up with a flood, few enough to let others have their turn.
+#define ACCEPTS_PER_TURN 64
+// A write gathers at most this many pieces with one system call.
+#define GATHER_MAX 64
+
+enum { SLOT_FREE = 0, SLOT_CONNECTING, SLOT_OPEN, SLOT_CLOSING };
+
+// A piece of output that the peer was too slow to take.
+typedef struct chunk {
+  struct chunk *next;
+  uint32_t start, end, capacity;
+  uint8_t bytes[];
+} chunk;
+
+typedef struct connection {
+  uv_poll_t poll; // first, so that a handle is its connection
+  chunk *head, *tail;
+  uint32_t queued; // bytes in the chunks
+  uint32_t slot;   // while free: the slab's next free slot
+  int32_t descriptor;
+  uint8_t state;
+  uint8_t interest; // UV_READABLE | UV_WRITABLE as libuv has been told
+  uint8_t reading;  // wants UV_READABLE
+  uint8_t ended;    // the peer has ended or the socket has failed: nothing left to read
+} connection;
+_Static_assert(sizeof(connection) <= 192, "three cache lines a connection");
+
+typedef struct slab {
+  connection *connections;
+  uint32_t used;
+  uint32_t fresh; // slots from here on were never used
+  uint32_t free;  // head of the list of used and freed ones
+} slab;
+
+typedef struct listener {
+  uv_poll_t poll;
+  aloft__loop *loop;
+  int descriptor;
+  uint16_t index;
+  uint8_t hand_over;
+  uint8_t paused;
+  uint8_t told; // of the present episode of refusals
+} listener;
+
+struct aloft__loop {
+  uv_loop_t *uv;
+  uv_loop_t own;
+  uv_prepare_t prepare;
+  uv_check_t check;
+  uv_idle_t idle;
+  uv_async_t wake;
+  uv_timer_t timer;
+  aloft__callbacks callbacks;
+  aloft__options options;
+  aloft__event *events;
+  uint32_t event_count;
+  uint32_t arena_used;
+  uint8_t *arena;
+  uint64_t timer_due; // uv time, 0 when not armed
+  uint32_t slabs_used;
+  uint32_t slab_hint; // no slab below has a free slot
+  uint32_t slots_used;
+  int spare; // a descriptor kept so that EMFILE can still be answered
+  uint8_t idling, closing, host;
+  uint32_t handles_open;
+  void (*closed)(void *context);
+  void *closed_context;
+  slab slabs[SLABS_MAX];
+  listener *listeners[LISTENERS_MAX];
+};
+
+// slots.c
+connection *aloft__slot_take(aloft__loop *loop);
+void aloft__slot_give(aloft__loop *loop, connection *c);
+void aloft__slots_free(aloft__loop *loop);
+static inline connection *slot_at(aloft__loop *loop, uint32_t slot) {
+  assert(slot >> SLAB_SHIFT < loop->slabs_used);
+  return &loop->slabs[slot >> SLAB_SHIFT].connections[slot & SLAB_MASK];
+}
+
+// loop.c
+void aloft__flush(aloft__loop *loop, int final);
+void aloft__handle_closed(aloft__loop *loop);
+static inline aloft__event *event_add(aloft__loop *loop, uint8_t kind, uint32_t slot) {
+  if (loop->event_count == loop->options.events_max) aloft__flush(loop, 0);
+  aloft__event *event = &loop->events[loop->event_count++];
+  event->slot = slot;
+  event->kind = kind;
+  event->flags = 0;
+  event->tag = 0;
+  event->status = 0;
+  event->length = 0;
+  event->data = NULL;
+  return event;
+}
+
+// connection.c
+void aloft__on_ready(uv_poll_t *handle, int status, int events);
+void aloft__interest_update(connection *c);
+void aloft__connection_close(aloft__loop *loop, connection *c, int reset);
+int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot);
+
+#endif

@@ -1,0 +1,63 @@
+// Slots for connections, in slabs of 1,024 that come from the system and go back to it.
+//
+// The lowest slab with room is used first, so that a burst's slabs empty again once it is over.
+#include <errno.h>
+#include <string.h>
+#include "internal.h"
+
+connection *aloft__slot_take(aloft__loop *loop) {
+  if (loop->slots_used == loop->options.connections_max) return NULL;
+  uint32_t at = loop->slab_hint;
+  while (at < loop->slabs_used && loop->slabs[at].used == SLAB_SLOTS) at++;
+  if (at == SLABS_MAX) return NULL;
+  slab *s = &loop->slabs[at];
+  if (s->connections == NULL) {
+    s->connections = aloft__pages_allocate(SLAB_SLOTS * sizeof(connection));
+    if (s->connections == NULL) return NULL;
+    s->fresh = 0;
+    s->free = NO_SLOT;
+  }
+  if (at == loop->slabs_used) loop->slabs_used++;
+  loop->slab_hint = at;
+  uint32_t index = s->free;
+  if (index != NO_SLOT) {
+    s->free = s->connections[index].slot;
+  } else {
+    index = s->fresh++;
+  }
+  s->used++;
+  loop->slots_used++;
+  connection *c = &s->connections[index];
+  memset(c, 0, sizeof *c);
+  c->slot = at << SLAB_SHIFT | index;
+  c->descriptor = -1;
+  return c;
+}
+
+void aloft__slot_give(aloft__loop *loop, connection *c) {
+  uint32_t at = c->slot >> SLAB_SHIFT;
+  slab *s = &loop->slabs[at];
+  c->state = SLOT_FREE;
+  uint32_t index = c->slot & SLAB_MASK;
+  c->slot = s->free;
+  s->free = index;
+  s->used--;
+  loop->slots_used--;
+  if (at < loop->slab_hint) loop->slab_hint = at;
+  // The first slab stays, so that a single connection coming and going costs no system call.
+  if (s->used == 0 && at > 0) {
+    aloft__pages_free(s->connections, SLAB_SLOTS * sizeof(connection));
+    s->connections = NULL;
+  }
+}
+
+void aloft__slots_free(aloft__loop *loop) {
+  for (uint32_t i = 0; i < loop->slabs_used; i++) {
+    slab *s = &loop->slabs[i];
+    if (s->connections != NULL) {
+      aloft__pages_free(s->connections, SLAB_SLOTS * sizeof(connection));
+    }
+    s->connections = NULL;
+  }
+  loop->slabs_used = 0;
+}

@@ -1,0 +1,98 @@
+/// Where a timer lies: buckets, their occupancy bits, the free nodes.
+extension TimerWheel {
+  /// Links a node that is in no list into the bucket of its deadline.
+  @inlinable
+  @inline(__always)
+  mutating func place(_ index: UInt32, at deadline: UInt64) {
+    let ahead = deadline &- hand
+    guard deadline > now, ahead <= Self.ticksAheadMax else {
+      placeElsewhere(index, at: deadline)
+      return
+    }
+    let tick = UInt32(truncatingIfNeeded: deadline)
+    unsafe nodes[Int(index)].deadline = tick
+    append(index, to: bucket(of: tick))
+  }
+
+  /// The two unusual ways to place: what is past already, and what is too far off for 32 bits.
+  @usableFromInline
+  @inline(never)
+  mutating func placeElsewhere(_ index: UInt32, at deadline: UInt64) {
+    guard deadline > now else {
+      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
+      append(index, to: Self.overdue)
+      return
+    }
+    park(index, until: deadline)
+  }
+
+  @inline(never)
+  mutating func park(_ index: UInt32, until deadline: UInt64) {
+    far[index] = deadline
+    farCount = far.count
+    let tick = UInt32(truncatingIfNeeded: hand &+ Self.ticksAheadMax)
+    unsafe nodes[Int(index)].deadline = tick
+    append(index, to: bucket(of: tick))
+  }
+
+  @usableFromInline
+  @inline(never)
+  mutating func forgetFar(_ index: UInt32) {
+    far[index] = nil
+    farCount = far.count
+  }
+
+  /// The bucket of a tick that isn't the hand's: its level is that of the highest digit that
+  /// differs.
+  @inlinable
+  @inline(__always)
+  func bucket(of tick: UInt32) -> UInt32 {
+    let differs = tick ^ UInt32(truncatingIfNeeded: hand)
+    if differs < Self.lowBuckets { return tick & (Self.lowBuckets - 1) }
+    if differs &>> Self.topShift == 0 {
+      return Self.lowBuckets &+ ((tick &>> Self.middleShift) & (Self.middleBuckets - 1))
+    }
+    return Self.topBegin &+ (tick &>> Self.topShift)
+  }
+
+  @inlinable
+  @inline(__always)
+  mutating func append(_ index: UInt32, to head: UInt32) {
+    let tail = unsafe nodes[Int(head)].previous
+    unsafe nodes[Int(index)].next = head
+    unsafe nodes[Int(index)].previous = tail
+    unsafe nodes[Int(tail)].next = index
+    unsafe nodes[Int(head)].previous = index
+    unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
+    unsafe summary[Int(head &>> 12)] |= 1 &<< UInt64(head &>> 6 & 63)
+  }
+
+  @inlinable
+  @inline(__always)
+  mutating func unlink(_ index: UInt32) {
+    let next = unsafe nodes[Int(index)].next
+    let previous = unsafe nodes[Int(index)].previous
+    unsafe nodes[Int(previous)].next = next
+    unsafe nodes[Int(next)].previous = previous
+    // Only a head can be on both sides.
+    if next == previous { markEmpty(next) }
+  }
+
+  @inlinable
+  @inline(__always)
+  mutating func markEmpty(_ head: UInt32) {
+    let word = Int(head &>> 6)
+    let left = unsafe masks[word] & ~(1 &<< UInt64(head & 63))
+    unsafe masks[word] = left
+    if left == 0 { unsafe summary[word &>> 6] &= ~(1 &<< UInt64(word & 63)) }
+  }
+
+  /// Puts an unlinked node on top of the free ones.
+  @inlinable
+  @inline(__always)
+  mutating func release(_ index: UInt32) {
+    unsafe nodes[Int(index)].previous = Self.free
+    unsafe freed[freedCount] = index
+    freedCount &+= 1
+  }
+}

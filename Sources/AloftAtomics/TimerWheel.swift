@@ -1,0 +1,193 @@
+/// The timers of one event loop: a hierarchical timing wheel.
+///
+/// Source: George Varghese and Tony Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987,
+/// scheme 7. A 32-bit tick is read as three digits of 11, 11 and 10 bits, with a level of buckets
+/// for each. A timer lies at the level of the highest digit in which its deadline differs from
+/// the hand, in the bucket that this digit of the deadline names. So a lower level is always due
+/// before a higher one, a level's buckets are due in the order of their numbers, and the earliest
+/// bucket is two count-trailing-zeros away. When the hand reaches a bucket, its timers are due at
+/// this very tick or move to a lower level: no timer moves more than twice. The lowest level spans
+/// a second, the middle one 35 minutes: idle time-outs move once, and a second's worth at a time.
+///
+/// **Time** is an argument. A tick is a millisecond by convention, counted from wherever the caller
+/// likes in 64 bits. Nodes hold the low 32 bits; a deadline more than `ticksAheadMax` away (24
+/// days) is parked at that distance and re-placed when it gets there.
+///
+/// **Order**: nothing comes due early; `advance(to: t)` makes everything due whose deadline is at or
+/// before `t`, in the order of the deadlines. At the same tick: the order of `start`, save that a
+/// timer moved by `rearm` counts from some point between that call and its old deadline.
+///
+/// **Re-arming is lazy**: a later deadline is only written into the node, which stays where it is
+/// until its old bucket comes due. An idle time-out that is put off with every message costs one
+/// store a message.
+///
+/// **Due timers** wait in their buckets, then in a list, until `popDue` hands them over one by one.
+/// `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move or cancel every timer, its
+/// batch-mates included. A timer started at a tick already past comes due with the next `advance`,
+/// so that a handler which starts one can't keep a `popDue` loop running for ever.
+///
+/// **Stale names**: a node carries no generation. `cancel` and `rearm` take the payload again and
+/// answer false unless the node is in use and holds it. A payload names the owner and what the
+/// timer is for, so an index left over from a timer long gone never hits a stranger's. What is
+/// asked of the owner: at most one timer for each payload at a time, cancelled when the owner goes.
+///
+/// **Memory**: 16 bytes a timer and 4 more once it was freed, reserved for `timersMax` of them at
+/// once and never moved. Pages are touched when the number of timers first reaches them, so what is
+/// taken from the system grows page by page.
+///
+/// **Threads**: one, the loop's. No call blocks; only `init` and deadlines beyond `ticksAheadMax`
+/// allocate.
+@safe
+package struct TimerWheel: ~Copyable {
+  /// The largest distance of a deadline that a node can tell from one in the past, in ticks.
+  package static var ticksAheadMax: UInt64 { UInt64(Int32.max) }
+
+  @inlinable static var lowBuckets: UInt32 { 1 << 10 }
+  @inlinable static var middleBuckets: UInt32 { 1 << 11 }
+  @inlinable static var topBuckets: UInt32 { 1 << 11 }
+  @inlinable static var middleShift: UInt32 { 10 }
+  @inlinable static var topShift: UInt32 { 21 }
+  @inlinable static var topBegin: UInt32 { lowBuckets + middleBuckets }
+  @inlinable static var buckets: UInt32 { topBegin + topBuckets }
+  /// Behind the wheel's buckets: what the hand has passed and `popDue` will hand over.
+  @inlinable static var due: UInt32 { buckets }
+  /// What was started at a tick already past and waits for the next `advance`.
+  @inlinable static var overdue: UInt32 { buckets + 1 }
+  /// Timers begin here: behind the heads, on a cache line of their own.
+  @inlinable static var firstTimer: UInt32 { buckets + 4 }
+  /// Mark of a node that is not in use.
+  @inlinable static var free: UInt32 { .max }
+  @inlinable static var maskWords: Int { Int(buckets) / 64 + 1 /* due and overdue */ }
+  @inlinable static var summaryWords: Int { (maskWords + 63) / 64 }
+
+  /// How many timers may run at a time.
+  package let timersMax: Int
+  /// How many run: started and neither cancelled nor handed over by `popDue`.
+  @inlinable package var count: Int { Int(untouched &- Self.firstTimer) &- freedCount }
+  /// The last tick that `advance` was given.
+  @usableFromInline package internal(set) var now: UInt64
+  /// How far the buckets are swept: at or before `now`, and behind it only while `popDue` has more
+  /// to find. Where a timer lies is relative to the hand.
+  @usableFromInline var hand: UInt64
+
+  @usableFromInline let nodes: UnsafeMutablePointer<TimerNode>
+  /// A bit for each list that isn't empty.
+  @usableFromInline let masks: UnsafeMutablePointer<UInt64>
+  /// A bit for each word of `masks` that isn't 0. Lies behind them.
+  @usableFromInline let summary: UnsafeMutablePointer<UInt64>
+  /// The first node that was never used.
+  @usableFromInline var untouched: UInt32
+  /// The nodes that were used and are free, the last freed on top. A stack beside the nodes rather
+  /// than a list through them: a list makes each `start` wait for the cache line of the one before.
+  @usableFromInline let freed: UnsafeMutablePointer<UInt32>
+  @usableFromInline var freedCount = 0
+  /// Deadlines beyond `ticksAheadMax`, whole. Empty in nearly every wheel.
+  @usableFromInline var far: [UInt32: UInt64] = [:]
+  @usableFromInline var farCount = 0
+
+  /// A wheel without timers that stands at the tick `now`.
+  ///
+  /// - Parameter timersMax: the limit: at 20 bytes each, 1 Mi of them reserve 20 MiB of addresses.
+  package init(timersMax: Int = 1 << 20, now: UInt64 = 0) {
+    precondition(timersMax > 0 && timersMax <= 1 << 30, "timersMax \(timersMax)")
+    self.timersMax = timersMax
+    self.now = now
+    hand = now
+    untouched = Self.firstTimer
+    let size = Int(Self.firstTimer) + timersMax
+    let raw = UnsafeMutableRawPointer.allocate(
+      byteCount: size * MemoryLayout<TimerNode>.stride, alignment: 4096)
+    unsafe nodes = raw.bindMemory(to: TimerNode.self, capacity: size)
+    for head in 0..<Self.firstTimer {
+      unsafe (nodes + Int(head)).initialize(to: TimerNode(next: head, previous: head))
+    }
+    unsafe freed = .allocate(capacity: timersMax)
+    unsafe masks = .allocate(capacity: Self.maskWords + Self.summaryWords)
+    unsafe masks.initialize(repeating: 0, count: Self.maskWords + Self.summaryWords)
+    unsafe summary = masks + Self.maskWords
+  }
+
+  deinit {
+    unsafe UnsafeMutableRawPointer(nodes).deallocate()
+    unsafe freed.deallocate()
+    unsafe masks.deallocate()
+  }
+
+  /// Runs a timer that comes due when `advance` reaches `deadline`; nil when `timersMax` run. O(1).
+  @inlinable
+  package mutating func start(at deadline: UInt64, payload: UInt32) -> TimerIndex? {
+    let index: UInt32
+    if freedCount != 0 {
+      freedCount &-= 1
+      index = unsafe freed[freedCount]
+    } else {
+      guard count < timersMax else { return nil }
+      index = untouched
+      untouched &+= 1
+    }
+    unsafe nodes[Int(index)].payload = payload
+    place(index, at: deadline)
+    return TimerIndex(rawValue: index)
+  }
+
+  /// Moves a timer, due or not, to another deadline. False, and nothing done, when it isn't that
+  /// owner's any more. O(1), and one store when the new deadline is the later one.
+  @inlinable
+  package mutating func rearm(
+    _ timer: TimerIndex, payload: UInt32, to deadline: UInt64
+  ) -> Bool {
+    guard isRunning(timer, payload: payload) else { return false }
+    let index = timer.rawValue
+    if farCount != 0 { forgetFar(index) }
+    let low = UInt32(truncatingIfNeeded: hand)
+    let left = unsafe Int32(bitPattern: nodes[Int(index)].deadline &- low)
+    let ahead = deadline &- hand
+    // Not above 0: it is due, and where it lies has nothing to do with its deadline.
+    if left > 0, deadline > now, ahead >= UInt64(left), ahead <= Self.ticksAheadMax {
+      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: deadline)
+      return true
+    }
+    unlink(index)
+    place(index, at: deadline)
+    return true
+  }
+
+  /// Stops a timer, due or not: `popDue` won't hand it over. False, and nothing done, when it isn't
+  /// that owner's any more. O(1).
+  @inlinable
+  @discardableResult
+  package mutating func cancel(_ timer: TimerIndex, payload: UInt32) -> Bool {
+    guard isRunning(timer, payload: payload) else { return false }
+    if farCount != 0 { forgetFar(timer.rawValue) }
+    unlink(timer.rawValue)
+    release(timer.rawValue)
+    return true
+  }
+
+  /// Whether the node is in use and holds this payload.
+  @inlinable
+  @inline(__always)
+  package func isRunning(_ timer: TimerIndex, payload: UInt32) -> Bool {
+    let index = timer.rawValue
+    guard index >= Self.firstTimer, index < untouched else { return false }
+    let node = unsafe nodes + Int(index)
+    return unsafe node.pointee.payload == payload && node.pointee.previous != Self.free
+  }
+
+  /// Hands over the earliest timer that has come due, whose node is free from then on. O(1), over
+  /// the life of a timer.
+  @inlinable
+  package mutating func popDue() -> DueTimer? {
+    var index = unsafe nodes[Int(Self.due)].next
+    if index == Self.due {
+      guard hand != now else { return nil }
+      turnToDue()
+      index = unsafe nodes[Int(Self.due)].next
+      guard index != Self.due else { return nil }
+    }
+    let payload = unsafe nodes[Int(index)].payload
+    unlink(index)
+    release(index)
+    return DueTimer(index: TimerIndex(rawValue: index), payload: payload)
+  }
+}

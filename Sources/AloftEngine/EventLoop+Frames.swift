@@ -1,0 +1,67 @@
+/// Length-prefixed frames. A frame that arrives whole is handed on where it lies; one that arrives
+/// in parts is put together in memory of its own size.
+extension EventLoop {
+  func receivedFramed(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ handler: ConnectionHandler,
+    _ bytes: UnsafeRawBufferPointer
+  ) {
+    guard case .lengthPrefixed(let limit) = handler.settings.framing else { return }
+    // A handler may feed the loop such that this connection's state moves on: checked each time.
+    var rest = unsafe bytes[...]
+    while unsafe !rest.isEmpty && state.pointee.phase == .open {
+      if unsafe state.pointee.frame != nil || rest.count < 4 {
+        unsafe fill(slot, state, handler, &rest, limit)
+        continue
+      }
+      let length = unsafe rest.loadUnaligned(as: UInt32.self).bigEndian
+      guard length <= limit else {
+        unsafe drop(slot, state, .frameTooLarge(length), .reset)
+        return
+      }
+      if unsafe rest.count - 4 >= Int(length) {
+        let start = unsafe rest.startIndex + 4
+        let payload = unsafe UnsafeRawBufferPointer(rebasing: rest[start..<start + Int(length)])
+        unsafe rest = unsafe rest.dropFirst(4 + Int(length))
+        unsafe handler.received(id(slot, state.pointee.generation), payload)
+      } else {
+        unsafe fill(slot, state, handler, &rest, limit)
+      }
+    }
+  }
+
+  /// Takes from `rest` what the frame under way still lacks, and delivers it when it is whole.
+  private func fill(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ handler: ConnectionHandler,
+    _ rest: inout Slice<UnsafeRawBufferPointer>, _ limit: UInt32
+  ) {
+    let frame = unsafe state.pointee.frame ?? PartialFrame.make()
+    unsafe state.pointee.frame = unsafe frame
+    while unsafe frame.pointee.headerBytes < 4 {
+      guard let byte = unsafe rest.popFirst() else { return }
+      unsafe frame.pointee.header = unsafe frame.pointee.header << 8 | UInt32(byte)
+      unsafe frame.pointee.headerBytes += 1
+    }
+    let length = unsafe frame.pointee.header
+    guard length <= limit else {
+      unsafe drop(slot, state, .frameTooLarge(length), .reset)
+      return
+    }
+    if unsafe frame.pointee.bytes == nil && length > 0 {
+      unsafe frame.pointee.bytes = .allocate(capacity: Int(length))
+    }
+    let part = unsafe min(rest.count, Int(length - frame.pointee.filled))
+    if part > 0, let into = unsafe frame.pointee.bytes {
+      unsafe UnsafeMutableRawBufferPointer(
+        start: into + Int(frame.pointee.filled), count: part
+      ).copyMemory(from: UnsafeRawBufferPointer(rebasing: rest.prefix(part)))
+      unsafe rest = unsafe rest.dropFirst(part)
+      unsafe frame.pointee.filled += UInt32(part)
+    }
+    guard unsafe frame.pointee.filled == length else { return }
+    unsafe state.pointee.frame = nil
+    unsafe handler.received(
+      id(slot, state.pointee.generation),
+      UnsafeRawBufferPointer(start: frame.pointee.bytes, count: Int(length)))
+    unsafe PartialFrame.free(frame)
+  }
+}

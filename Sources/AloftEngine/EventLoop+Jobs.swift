@@ -1,0 +1,159 @@
+import AloftAtomics
+import Synchronization
+
+/// Work from elsewhere, a word each. The low bits say what the word is.
+extension EventLoop {
+  enum Tag {
+    /// A retained `Job`.
+    static let job: UInt = 0
+    /// A Swift concurrency job.
+    static let executor: UInt = 1
+    /// A descriptor and its listener: an accepted connection handed from loop to loop.
+    static let descriptor: UInt = 2
+    static let mask: UInt = 7
+  }
+
+  final class Job {
+    let body: () -> Void
+    init(_ body: @escaping () -> Void) { self.body = body }
+  }
+
+  /// Any thread: has `body` run on the loop, after what the same thread sent before. Never blocks.
+  /// - Throws: `inboxFull` with the capacity, `closed` when the loop has ended.
+  package func execute(_ body: sending @escaping () -> Void) throws(EngineError) {
+    let job = unsafe Unmanaged.passRetained(Job(body))
+    let word = unsafe UInt(bitPattern: job.toOpaque())
+    guard !stopRequested.load(ordering: .acquiring) || isCurrent else {
+      unsafe job.release()
+      throw EngineError(.closed, "the event loop has ended")
+    }
+    guard send(word) else {
+      unsafe job.release()
+      throw EngineError(
+        .inboxFull,
+        "the event loop's inbox is full: \(options.inboxCapacity) from foreign threads, "
+          + "\(options.laneCapacity) from each sibling")
+    }
+  }
+
+  /// Any thread: the same for a job that must not be refused. Spills where the inbox is full.
+  package func enqueueJob(_ job: UnownedJob) {
+    let word = unsafe unsafeBitCast(job, to: UInt.self) | Tag.executor
+    if isCurrent {
+      unsafe hot.pointee.jobs.append(word)
+      return
+    }
+    precondition(!ended.load(ordering: .acquiring), "a task was enqueued on a loop that has ended")
+    if overflow.isEmpty, send(word) { return }
+    overflow.push(word)
+    driver.wake()
+  }
+
+  /// False when there is no room.
+  private func send(_ word: UInt) -> Bool {
+    if isCurrent {
+      unsafe hot.pointee.jobs.append(word)
+      return true
+    }
+    defer {
+      if ended.load(ordering: .sequentiallyConsistent) { discardLateWords() }
+    }
+    let result =
+      if let from = EventLoop.current, from.position < siblings.count,
+        siblings[from.position] === from
+      {
+        inbox.push(word, fromLoop: from.position)
+      } else {
+        inbox.pushForeign(word)
+      }
+    switch result {
+    case .accepted: return true
+    case .acceptedMustWake:
+      driver.wake()
+      return true
+    case .full: return false
+    }
+  }
+
+  /// Runs what waits, and what that adds, up to a turn's fair share.
+  func runJobs() {
+    var left = Self.jobsPerTurn
+    var received = false
+    unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: Self.drainMax) { words in
+      while left > 0 {
+        while left > 0, let word = unsafe hot.pointee.jobs.popFirst() {
+          left -= 1
+          received = true
+          run(word)
+        }
+        let count = unsafe inbox.drain(into: words)
+        for index in 0..<count { unsafe hot.pointee.jobs.append(words[index]) }
+        if count == 0 {
+          overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
+          if unsafe hot.pointee.jobs.count == 0 { break }
+        }
+      }
+    }
+    if received { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
+  }
+
+  private static let jobsPerTurn = 4_096
+  private static let drainMax = 256
+
+  private func run(_ word: UInt) {
+    switch word & Tag.mask {
+    case Tag.job:
+      let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
+      unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
+    case Tag.executor:
+      let job = unsafe unsafeBitCast(word & ~Tag.mask, to: UnownedJob.self)
+      unsafe job.runSynchronously(on: unownedExecutor)
+    default:
+      adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
+    }
+  }
+
+  // MARK: Connections from a listener that all loops share
+
+  /// Deals accepted descriptors out in turn.
+  func handed(descriptor: Int32, listener: UInt16) {
+    let target = siblings[nextTarget()]
+    let word = UInt(UInt32(bitPattern: descriptor)) << 16 | UInt(listener) << 3 | Tag.descriptor
+    if target === self || !target.send(word) { adopt(descriptor: descriptor, listener: listener) }
+  }
+
+  private func adopt(descriptor: Int32, listener: UInt16) {
+    guard unsafe Int(listener) < hot.pointee.listeners.count,
+      unsafe hot.pointee.listeners[Int(listener)] != nil
+    else {
+      driver.discard(descriptor: descriptor)
+      return
+    }
+    switch driver.adopt(descriptor: descriptor) {
+    case .success(let slot): accepted(slot, listener: listener)
+    case .failure(let status):
+      driver.discard(descriptor: descriptor)
+      unsafe refused(Event(.refused, tag: listener, status: status))
+    }
+  }
+
+  private func nextTarget() -> Int {
+    let target = unsafe hot.pointee.nextSibling
+    unsafe hot.pointee.nextSibling = target + 1 == siblings.count ? 0 : target + 1
+    return target
+  }
+
+  /// Lets go of a word that won't be run. Whoever waits for a job sees to it that its release
+  /// answers them.
+  func discard(_ word: UInt) {
+    switch word & Tag.mask {
+    case Tag.job:
+      let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
+      unsafe Unmanaged<Job>.fromOpaque(pointer).release()
+    case Tag.executor:
+      preconditionFailure("a task was enqueued on an event loop that has ended")
+    default:
+      driver.discard(descriptor: Int32(truncatingIfNeeded: word >> 16))
+    }
+  }
+}

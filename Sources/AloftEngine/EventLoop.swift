@@ -1,0 +1,246 @@
+package import AloftAtomics
+import Glibc
+import Synchronization
+
+/// How one loop is made.
+package struct EventLoopOptions: Sendable {
+  /// Timers of the user, beside one for each connection.
+  package var timersMax = 1 << 20
+  package var connectionsMax = 1 << 20
+  /// Words that wait from each sibling loop, and from all foreign threads together.
+  package var laneCapacity = 1_024
+  package var inboxCapacity = 4_096
+  /// For how long at most to poll before sleeping, in nanoseconds; 0 sleeps at once.
+  package var busyPollMax: UInt64 = 0
+
+  package init() {}
+}
+
+/// One event loop: its connections, timers and jobs, and the turn that serves them.
+///
+/// Everything here belongs to the loop's thread, but for what says "any thread". It does no I/O of
+/// its own: a `Driver` hands events in and carries operations out, so the same code runs on sockets
+/// and in a simulation.
+@safe
+package final class EventLoop: @unchecked Sendable {
+  // @unchecked: `hot` is touched by the loop's thread only, which every entry checks; the inbox,
+  // the statistics and the flags are atomic; the rest is written before the loop starts.
+
+  /// The loop's number in the process, as IDs carry it.
+  package let number: Int
+  /// Its place among its siblings.
+  package let position: Int
+  package let options: EventLoopOptions
+  package let driver: any Driver
+  package let inbox: LoopInbox
+  package let statistics = LoopStatistics()
+  /// All loops of the runtime, this one included; set before any of them starts.
+  package private(set) var siblings: [EventLoop] = []
+  /// Jobs that found the inbox full: rare, unbounded, and in order among themselves.
+  let overflow = OverflowStack()
+  let stopRequested = Atomic<Bool>(false)
+  /// Nobody drains the inbox any more.
+  let ended = Atomic<Bool>(false)
+  private let discarding = Atomic<Bool>(false)
+  let hot: UnsafeMutablePointer<HotState>
+  let arenaStart: UInt
+  let arenaEnd: UInt
+
+  package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver) throws(EngineError) {
+    guard let number = LoopTable.claim() else {
+      throw EngineError(
+        .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
+    }
+    self.number = number
+    self.position = position
+    self.options = options
+    self.driver = driver
+    inbox = LoopInbox(
+      owner: position, loops: loops, laneCapacity: options.laneCapacity, foreignCapacity: options.inboxCapacity)
+    let generation = unsafe LoopTable.entries[number].generation
+    unsafe hot = .allocate(capacity: 1)
+    unsafe hot.initialize(
+      to: HotState(
+        driver: driver, timersMax: options.timersMax + options.connectionsMax,
+        generation: generation))
+    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
+    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+  }
+
+  deinit {
+    unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    unsafe hot.deinitialize(count: 1)
+    unsafe hot.deallocate()
+    LoopTable.release(number)
+  }
+
+  package func setSiblings(_ loops: [EventLoop]) { siblings = loops }
+  /// Loops know each other in a circle; the runtime opens it when they have ended.
+  package func forgetSiblings() { siblings = [] }
+
+  // MARK: The thread
+
+  private static let currentKey: pthread_key_t = {
+    var key = pthread_key_t()
+    precondition(unsafe pthread_key_create(&key, nil) == 0, "no thread-specific key left")
+    return key
+  }()
+
+  /// The loop whose thread this is.
+  package static var current: EventLoop? {
+    guard let pointer = unsafe pthread_getspecific(currentKey) else { return nil }
+    return unsafe Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue()
+  }
+
+  @inline(__always)
+  package var isCurrent: Bool {
+    unsafe LoopTable.entries[number].thread.load(ordering: .relaxed) == UInt(pthread_self())
+  }
+
+  /// Makes the calling thread the loop's, before the driver runs.
+  package func enterThread() {
+    unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
+    unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
+    unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// The reverse, after the driver has run.
+  package func leaveThread() {
+    pthread_setspecific(Self.currentKey, nil)
+    unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
+    unsafe LoopTable.entries[number].loop = nil
+  }
+
+  @inline(__always)
+  func preconditionOnLoop() {
+    precondition(isCurrent, "called off the event loop's own thread")
+  }
+
+  /// After the driver has run for the last time: what was sent too late is released unrun.
+  package func end() {
+    ended.store(true, ordering: .sequentiallyConsistent)
+    discardLateWords()
+  }
+
+  /// Whoever sends and then finds the loop ended does this, so that no word stays behind.
+  func discardLateWords() {
+    while discarding.exchange(true, ordering: .acquiring) { sched_yield() }
+    unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in
+      while true {
+        let count = unsafe inbox.drain(into: words)
+        if count == 0 { break }
+        for index in 0..<count { unsafe discard(words[index]) }
+      }
+    }
+    while let word = unsafe hot.pointee.jobs.popFirst() { discard(word) }
+    overflow.drain { discard($0) }
+    discarding.store(false, ordering: .releasing)
+  }
+
+  // MARK: The turn
+
+  /// Takes a turn: events in, handlers called, operations out. `final` is false for a turn in the
+  /// middle of a poll, which serves the events alone.
+  package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
+    inbox.awake()
+    let now = driver.now()
+    unsafe hot.pointee.now = now
+    unsafe hot.pointee.tick = now / nanosecondsPerTick
+    if count > 0 { unsafe hot.pointee.lastWork = now }
+    for index in 0..<count { unsafe dispatch(events + index) }
+    if final {
+      statistics.turns.add(1)
+      runJobs()
+      fireTimers()
+      if stopRequested.load(ordering: .acquiring) { shutDown() }
+    }
+    settle()
+    if final, unsafe hot.pointee.table.count == 0 { reportEmpty() }
+  }
+
+  /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
+  package func prepareToSleep() -> Int64 {
+    if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
+    var sleep: Int64 = -1
+    if let deadline = unsafe hot.pointee.wheel.nextDeadline() {
+      let now = driver.now() / nanosecondsPerTick
+      if deadline <= now { return 0 }
+      sleep = Int64(min(deadline - now, UInt64(Int32.max)))
+    }
+    if options.busyPollMax > 0, keepsPolling() { return 0 }
+    guard inbox.prepareToSleep() else { return 0 }
+    if !overflow.isEmpty {
+      inbox.awake()
+      return 0
+    }
+    statistics.sleeps.add(1)
+    unsafe hot.pointee.slept = true
+    return sleep
+  }
+
+  /// Adaptive polling, as the kernel's halt-polling does it: the window grows when a sleep turned
+  /// out short enough to have been polled through, and shrinks when polling was in vain.
+  private func keepsPolling() -> Bool {
+    let now = driver.now()
+    let idle = unsafe now &- hot.pointee.lastWork
+    if unsafe hot.pointee.slept {
+      unsafe hot.pointee.slept = false
+      // Work came just now, after a sleep: polling would have met it if it was near.
+      let window = unsafe max(hot.pointee.spin * 2, options.busyPollMax / 8)
+      unsafe hot.pointee.spin = min(window, options.busyPollMax)
+    }
+    if unsafe idle < hot.pointee.spin { return true }
+    unsafe hot.pointee.spin = unsafe hot.pointee.spin / 2
+    return false
+  }
+
+  /// Carries out what the handlers asked for, and tells them what came of it, until nothing is
+  /// left. Handlers that ask for more from within `closed` and `writable` are served in rounds.
+  func settle() {
+    for _ in 0..<Self.settleRoundsMax {
+      if unsafe hot.pointee.batch.count > 0 { submit() }
+      deliverFinished()
+      deliverWritable()
+      if unsafe hot.pointee.batch.count == 0 && hot.pointee.finished.isEmpty { break }
+    }
+    while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
+  }
+
+  /// After so many rounds the rest waits until the driver has been asked for events again.
+  private static let settleRoundsMax = 16
+
+  private func reportEmpty() {
+    guard let onEmpty = unsafe hot.pointee.onEmpty else { return }
+    unsafe hot.pointee.onEmpty = nil
+    onEmpty()
+  }
+
+  // MARK: The end
+
+  /// Any thread: has the loop close what is open and end its driver's run.
+  package func requestStop() {
+    stopRequested.store(true, ordering: .releasing)
+    driver.wake()
+  }
+
+  private func shutDown() {
+    guard unsafe !hot.pointee.stopped else { return }
+    for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
+    unsafe hot.pointee.table.forEach { slot, state in
+      unsafe drop(slot, state, .shutdown)
+    }
+    settle()
+    unsafe hot.pointee.stopped = true
+    runJobs()
+    settle()
+    driver.stop()
+  }
+
+  /// Calls `action` once when no connection is left: at the end of this turn, or of a later one.
+  package func whenEmpty(_ action: @escaping () -> Void) {
+    preconditionOnLoop()
+    unsafe hot.pointee.onEmpty = action
+  }
+
+  package var connectionCount: Int { unsafe hot.pointee.table.count }
+}

@@ -1,0 +1,114 @@
+import AloftAtomics
+
+/// What a loop's thread alone reads and writes, in one place behind one pointer: class properties
+/// would pay for an exclusivity check at each access.
+@safe
+struct HotState: ~Copyable {
+  /// Nanoseconds at the start of this turn, and the same in ticks of a millisecond.
+  var now: UInt64
+  var tick: UInt64
+  var table: ConnectionTable
+  var wheel: TimerWheel
+  var batch = OperationBatch()
+  /// The batch that is being carried out; the two take turns.
+  var spare = OperationBatch()
+  /// Numbers the batches, so that a connection's `pending` needs no clearing.
+  var batchNumber: UInt32 = 1
+  /// Slots whose driver side is closed, or about to be, and whose handlers don't know yet.
+  var finished: [UInt32] = []
+  /// Slots whose handlers wait to hear that there is room.
+  var writable: [UInt32] = []
+  /// Handlers that were replaced while they may still be on the stack.
+  var retired: [Unmanaged<ConnectionHandler>] = unsafe []
+  var jobs = WordQueue()
+  var listeners: [ConnectionHandler?] = []
+  /// Per listener: the last turned-away connection has been told of and none was accepted since.
+  var toldRefused: [Bool] = []
+  var timers = UserTimers()
+  var lastGeneration: UInt32
+  var onEmpty: (() -> Void)?
+  var stopped = false
+  /// Whose turn it is to be handed a connection.
+  var nextSibling = 0
+  /// When the loop last had something to do, and for how long it polls before it sleeps.
+  var lastWork: UInt64 = 0
+  var spin: UInt64 = 0
+  var slept = false
+
+  init(driver: any Driver, timersMax: Int, generation: UInt32) {
+    now = driver.now()
+    tick = now / nanosecondsPerTick
+    table = ConnectionTable(driver: driver)
+    wheel = TimerWheel(timersMax: timersMax, now: tick)
+    lastGeneration = generation
+  }
+}
+
+@inlinable package var nanosecondsPerTick: UInt64 { 1_000_000 }
+
+/// Operations of one batch, and the bytes that they carry.
+@safe
+struct OperationBatch: ~Copyable {
+  static let operationsMax = 1_024
+  /// Room for copies of small writes; a larger write than is left ends the batch.
+  static let stagingBytes = 128 << 10
+
+  let operations: UnsafeMutablePointer<Operation>
+  let staging: UnsafeMutablePointer<UInt8>
+  var count = 0
+  var staged = 0
+  /// Operations among them that close.
+  var closes = 0
+
+  init() {
+    unsafe operations = .allocate(capacity: Self.operationsMax)
+    unsafe staging = .allocate(capacity: Self.stagingBytes)
+  }
+
+  deinit {
+    unsafe operations.deallocate()
+    unsafe staging.deallocate()
+  }
+
+  mutating func clear() {
+    count = 0
+    staged = 0
+    closes = 0
+  }
+}
+
+/// A queue of words that grows: the loop's own jobs.
+@safe
+struct WordQueue: ~Copyable {
+  private var words: UnsafeMutablePointer<UInt>
+  private var capacity = 64
+  private var head = 0
+  private(set) var count = 0
+
+  init() { unsafe words = .allocate(capacity: 64) }
+
+  deinit { unsafe words.deallocate() }
+
+  mutating func append(_ word: UInt) {
+    if count == capacity { grow() }
+    unsafe words[(head + count) & (capacity - 1)] = word
+    count += 1
+  }
+
+  mutating func popFirst() -> UInt? {
+    guard count > 0 else { return nil }
+    let word = unsafe words[head]
+    head = (head + 1) & (capacity - 1)
+    count -= 1
+    return word
+  }
+
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)
+    for index in 0..<count { unsafe larger[index] = words[(head + index) & (capacity - 1)] }
+    unsafe words.deallocate()
+    unsafe words = unsafe larger
+    capacity *= 2
+    head = 0
+  }
+}
