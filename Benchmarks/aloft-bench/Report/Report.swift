@@ -75,9 +75,9 @@ struct Report {
       systems.append(row.figure.system)
     }
     return systems.map { peer in
-      let shown = rows.filter {
-        $0.figure.system == peer && Self.peerFigures.contains($0.figure.figure)
-      }
+      let all = rows.filter { $0.figure.system == peer }
+      let main = all.filter { Self.peerFigures.contains($0.figure.figure) }
+      let shown = main.isEmpty ? all : main
       let words = shown.map { "\($0.figure.figure) \(Self.number($0.median, $0.figure.unit))" }
       return "       beside it, \(peer): \(words.joined(separator: ", "))\n"
     }.joined()
