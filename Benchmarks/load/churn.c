@@ -38,7 +38,7 @@ static void churn_event(
   uint32_t index = event->data.u32;
   if (load->connections[index].phase == PHASE_OPEN) load__serve(load, event);
   if (load->connections[index].phase != PHASE_CONNECTING) return;
-  if (load__connect_finish(load, index)) load__issue_and_flush(load, index, 1);
+  if (load__connect_finish(load, event)) load__issue_and_flush(load, index, 1);
   else reopen(load, churn, index);
 }
 

@@ -94,7 +94,7 @@ static inline void failure_count(struct bench_load *load, int error) {
 void load__begin(struct bench_load *load);
 void load__end(struct bench_load *load, uint64_t began, uint64_t cpu_began);
 bool load__connect_begin(struct bench_load *load, uint32_t index);
-bool load__connect_finish(struct bench_load *load, uint32_t index);
+bool load__connect_finish(struct bench_load *load, const struct epoll_event *event);
 void load__close(struct bench_load *load, uint32_t index, bool reset);
 void load__closed_by_peer(struct bench_load *load, uint32_t index);
 void load__connects_abandon(struct bench_load *load);
