@@ -101,6 +101,8 @@ let package = Package(
       name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
       swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
+    .testTarget(
+      name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     .testTarget(name: "TidyTests", swiftSettings: tested),
   ]
 )
