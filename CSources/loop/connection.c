@@ -139,7 +139,7 @@ static void on_writable(aloft__loop *loop, connection *c) {
   }
   if (c->queued == before) return;
   aloft__interest_update(c);
-  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = c->queued;
+  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = before - c->queued;
 }
 
 static void on_readable(aloft__loop *loop, connection *c) {
@@ -269,11 +269,12 @@ static int chain_queue(connection *c, const aloft__operation *all, uint32_t at, 
   return 0;
 }
 
-// Try first, queue what is left. Returns the bytes queued, or a negative errno value.
+// Try first, queue what is left. Returns the bytes added to the queue, or a negative errno value.
 static int64_t operation_write(connection *c, const aloft__operation *all, uint32_t at) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
   size_t sent = 0;
-  if (c->queued == 0) {
+  uint32_t before = c->queued;
+  if (before == 0) {
     uint32_t from = at;
     for (;;) {
       struct iovec pieces[GATHER_MAX];
@@ -293,7 +294,7 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
   int status = chain_queue(c, all, at, sent);
   if (status < 0) return status;
   aloft__interest_update(c);
-  return c->queued;
+  return c->queued - before;
 }
 
 static int64_t operation_end(connection *c) {

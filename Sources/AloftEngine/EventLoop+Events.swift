@@ -40,7 +40,7 @@ extension EventLoop {
     case .refused: refused(event)
     case .connected: connected(event.slot)
     case .end: ended(event.slot)
-    case .progress: progressed(event.slot, queued: event.length)
+    case .progress: progressed(event.slot, sent: event.length)
     case .failed: failed(event.slot, errno: -event.status)
     case .data, nil: preconditionFailure("event of unknown kind \(event.kind)")
     }
@@ -134,10 +134,12 @@ extension EventLoop {
     unsafe drop(slot, state, .system(errno))
   }
 
-  private func progressed(_ slot: UInt32, queued: UInt32) {
+  private func progressed(_ slot: UInt32, sent: UInt32) {
     guard let state = unsafe hot.pointee.table.find(slot), let handler = unsafe state.pointee.handler
     else { return }
+    guard unsafe state.pointee.phase == .open || state.pointee.phase == .closing else { return }
     let tick = unsafe UInt32(truncatingIfNeeded: hot.pointee.tick)
+    let queued = unsafe state.pointee.queued - sent
     unsafe state.pointee.queued = queued
     unsafe state.pointee.progress = tick
     unsafe state.pointee.activity = tick

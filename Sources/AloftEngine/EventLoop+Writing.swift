@@ -192,9 +192,8 @@ extension EventLoop {
       }
     case .close:
       guard let state = unsafe hot.pointee.table.find(slot) else { return }
-      if operation.result > 0 {
-        unsafe queueGrew(slot, state, UInt32(operation.result))
-      } else if unsafe state.pointee.phase == .closing {
+      // With bytes queued the driver has not closed; `progress` comes when they are gone.
+      if unsafe operation.result == 0 && state.pointee.phase == .closing {
         unsafe state.pointee.phase = .dead
         unsafe hot.pointee.finished.append(slot)
       }
@@ -204,12 +203,13 @@ extension EventLoop {
   }
 
   private func queueGrew(
-    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ queued: UInt32
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ added: UInt32
   ) {
     guard unsafe state.pointee.phase == .open || state.pointee.phase == .closing,
       let handler = unsafe state.pointee.handler
     else { return }
     let before = unsafe state.pointee.queued
+    let queued = before + added
     unsafe state.pointee.queued = queued
     if before == 0 {
       unsafe state.pointee.progress = UInt32(truncatingIfNeeded: hot.pointee.tick)

@@ -28,6 +28,8 @@ package final class SimDriver: Driver {
   private var token: UInt64 = 0
   private var turnAt: UInt64?
   private var isPolling = false
+  /// Woken in the midst of a turn: the sleep that follows is none.
+  private var wakePending = false
   private var stopAsked = false
   package private(set) var hasEnded = false
 
@@ -91,7 +93,8 @@ package final class SimDriver: Driver {
     loop.leaveThread()
     isPolling = false
     guard !hasEnded else { return }
-    if sleep == 0 || hasReadiness {
+    if sleep == 0 || wakePending || hasReadiness {
+      wakePending = false
       poke()
     } else if sleep > 0 {
       // The loop's clock counts whole milliseconds, as libuv's does.
@@ -139,7 +142,9 @@ package final class SimDriver: Driver {
 
   package func now() -> UInt64 { world.now }
 
-  package func wake() { poke() }
+  package func wake() {
+    if isPolling { wakePending = true } else { poke() }
+  }
 
   package func stop() { stopAsked = true }
 

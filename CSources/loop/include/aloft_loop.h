@@ -25,7 +25,7 @@ enum {
   ALOFT__EVENT_CONNECTED = 3, // slot's connect() has succeeded
   ALOFT__EVENT_DATA = 4,      // data, length: bytes, valid until the turn callback returns
   ALOFT__EVENT_END = 5,       // the peer has shut its sending side down
-  ALOFT__EVENT_PROGRESS = 6,  // length: bytes still queued after a write to a slow peer
+  ALOFT__EVENT_PROGRESS = 6,  // length: bytes of the queue that a slow peer has taken now
   ALOFT__EVENT_FAILED = 7,    // status: the slot's socket is broken; the owner must close it
   ALOFT__EVENT_REFUSED = 8,   // status: an arriving connection was turned away; tag: listener
 };
@@ -65,7 +65,9 @@ typedef struct aloft__operation {
   uint32_t next;
   uint32_t length;
   const uint8_t *data;
-  int64_t result; // written by submit: bytes left queued, or a negative errno value
+  // Written by submit: bytes that a WRITE has added to the queue, or a negative errno value. What
+  // was queued is what was added less what PROGRESS has reported, in whatever order they are seen.
+  int64_t result;
 } aloft__operation;
 
 // Both are called on the loop's thread.
