@@ -17,6 +17,8 @@
 #define GATHER_MAX 64
 
 enum { SLOT_FREE = 0, SLOT_CONNECTING, SLOT_OPEN, SLOT_CLOSING };
+// The peer has ended; the socket has failed, and FAILED was reported.
+enum { INPUT_OPEN = 0, INPUT_ENDED, INPUT_FAILED };
 
 // A piece of output that the peer was too slow to take.
 typedef struct chunk {
@@ -34,7 +36,7 @@ typedef struct connection {
   uint8_t state;
   uint8_t interest; // UV_READABLE | UV_WRITABLE as libuv has been told
   uint8_t reading;  // wants UV_READABLE
-  uint8_t ended;    // the peer has ended or the socket has failed: nothing left to read
+  uint8_t ended;    // INPUT_...: whether anything is left to read
 } connection;
 _Static_assert(sizeof(connection) <= 192, "three cache lines a connection");
 
