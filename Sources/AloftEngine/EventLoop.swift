@@ -195,24 +195,23 @@ package final class EventLoop: @unchecked Sendable {
   }
 
   /// Carries out what the handlers asked for, and tells them what came of it, until nothing is
-  /// left. Handlers that ask for more from within `closed` and `writable` are served in rounds.
+  /// left. Nothing may be left: the driver gives closed slots to new connections, and its arena to
+  /// new bytes, as soon as the turn is over. It comes to an end, since every round closes a
+  /// connection, and no slot is used twice in a turn.
   func settle() {
-    for _ in 0..<Self.settleRoundsMax {
-      if unsafe hot.pointee.batch.count > 0 { submit() }
+    repeat {
+      submit()
       deliverFinished()
       deliverWritable()
-      if unsafe hot.pointee.batch.count == 0 && hot.pointee.finished.isEmpty { break }
-    }
+    } while unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
     while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
   }
-
-  /// After so many rounds the rest waits until the driver has been asked for events again.
-  private static let settleRoundsMax = 16
 
   private func reportEmpty() {
     guard let onEmpty = unsafe hot.pointee.onEmpty else { return }
     unsafe hot.pointee.onEmpty = nil
     onEmpty()
+    settle()
   }
 
   // MARK: The end
