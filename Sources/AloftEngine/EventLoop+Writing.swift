@@ -48,16 +48,30 @@ extension EventLoop {
       unsafe !state.pointee.flags.contains(.ending), let handler = unsafe state.pointee.handler
     else { return .closed }
     let limit = unsafe handler._withUnsafeGuaranteedRef { $0.settings.queuedMax }
-    guard unsafe hasRoom(for: bytes.count, state, limit: Int(limit)) else { return .wouldBlock }
-    guard let start = bytes.baseAddress, bytes.count > 0 else { return .accepted }
+    guard unsafe hasRoom(for: bytes.count, state, limit: Int(limit)) else {
+      return unsafe refusal(state)
+    }
+    unsafe add(id.slot, state, bytes)
+    return .accepted
+  }
+
+  @inline(__always)
+  private func add(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeRawBufferPointer
+  ) {
+    guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     statistics.bytesWritten.add(UInt64(bytes.count))
     let address = UInt(bitPattern: start)
     if address >= arenaStart, address < arenaEnd {
-      unsafe gather(id.slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
+      unsafe gather(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
     } else {
-      unsafe stage(id.slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
+      unsafe stage(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
     }
-    return .accepted
+  }
+
+  /// Looking for room may have shown that the connection is broken.
+  private func refusal(_ state: UnsafeMutablePointer<ConnectionState>) -> WriteResult {
+    unsafe state.pointee.phase == .open ? .wouldBlock : .closed
   }
 
   /// A frame: four bytes of length, big-endian, and the payload; both or neither.
@@ -67,11 +81,13 @@ extension EventLoop {
     else { return .closed }
     let limit = unsafe handler._withUnsafeGuaranteedRef { $0.settings.queuedMax }
     guard unsafe hasRoom(for: payload.count + 4, state, limit: Int(limit)) else {
-      return .wouldBlock
+      return unsafe refusal(state)
     }
+    // There is room for both; to ask again in between could refuse the second.
     var length = UInt32(truncatingIfNeeded: payload.count).bigEndian
-    _ = unsafe withUnsafeBytes(of: &length) { unsafe write(id, $0) }
-    return unsafe write(id, payload)
+    unsafe withUnsafeBytes(of: &length) { unsafe add(id.slot, state, $0) }
+    unsafe add(id.slot, state, payload)
+    return .accepted
   }
 
   @inline(__always)
