@@ -123,7 +123,9 @@ extension EventLoop {
     }
   }
 
-  /// Has another handler told of the connection from now on.
+  /// Has another handler told of the connection from now on, from within `received` beginning with
+  /// the bytes behind those just told. To one of another framing only between frames: from within
+  /// `received` or `opened`.
   package func setHandler(_ id: ConnectionID, _ handler: ConnectionHandler) {
     guard let state = unsafe find(id), let old = unsafe state.pointee.handler else { return }
     unsafe state.pointee.handler = .passRetained(handler)

@@ -27,7 +27,7 @@ extension EventLoop {
       if case .none = $0.settings.framing {
         unsafe $0.received(id(event.slot, state.pointee.generation), bytes)
       } else {
-        unsafe receivedFramed(event.slot, state, $0, bytes)
+        unsafe receivedFramed(event.slot, state, bytes)
       }
     }
   }
