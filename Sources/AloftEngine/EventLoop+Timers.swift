@@ -82,7 +82,8 @@ extension EventLoop {
   // MARK: The connections'
 
   /// Milliseconds until the next of a connection's time-outs, and what it means; nil without any.
-  /// Negative and zero mean due.
+  /// Negative and zero mean due. The tick in which something happened may have been all but over:
+  /// one more is waited for, so that no time-out is early.
   private func nextTimeout(
     _ state: UnsafeMutablePointer<ConnectionState>, _ settings: ConnectionSettings
   ) -> (left: Int64, reason: CloseReason)? {
@@ -90,14 +91,14 @@ extension EventLoop {
     let sinceProgress = unsafe Int64(tick &- state.pointee.progress)
     if unsafe state.pointee.phase == .connecting {
       guard settings.connectTimeout > 0 else { return nil }
-      return (Int64(settings.connectTimeout) - sinceProgress, .connectTimeout)
+      return (Int64(settings.connectTimeout) + 1 - sinceProgress, .connectTimeout)
     }
     var next: (left: Int64, reason: CloseReason)?
     if settings.stallTimeout > 0, unsafe state.pointee.queued > 0 {
-      next = (Int64(settings.stallTimeout) - sinceProgress, .writeStalled)
+      next = (Int64(settings.stallTimeout) + 1 - sinceProgress, .writeStalled)
     }
     if settings.idleTimeout > 0, unsafe state.pointee.phase == .open {
-      let left = unsafe Int64(settings.idleTimeout) - Int64(tick &- state.pointee.activity)
+      let left = unsafe Int64(settings.idleTimeout) + 1 - Int64(tick &- state.pointee.activity)
       if left < next?.left ?? .max { next = (left, .idleTimeout) }
     }
     return next

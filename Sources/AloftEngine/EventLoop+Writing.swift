@@ -135,6 +135,7 @@ extension EventLoop {
       unsafe state.pointee.tail = UInt32(truncatingIfNeeded: hot.pointee.batch.count)
       unsafe append(Operation(.segment, slot: slot, data: start, length: length))
     } else {
+      unsafe state.pointee.activity = UInt32(truncatingIfNeeded: hot.pointee.tick)
       unsafe state.pointee.batch = unsafe hot.pointee.batchNumber
       unsafe state.pointee.pending = length
       unsafe state.pointee.tail = UInt32(truncatingIfNeeded: hot.pointee.batch.count)
