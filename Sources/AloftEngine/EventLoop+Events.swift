@@ -93,13 +93,21 @@ extension EventLoop {
     unsafe handler._withUnsafeGuaranteedRef {
       unsafe $0.opened(id(slot, state.pointee.generation))
     }
+    // Who was still connecting when `drain` was called is asked now.
+    guard unsafe hot.pointee.draining && state.pointee.phase == .open,
+      let present = unsafe state.pointee.handler
+    else { return }
+    unsafe present._withUnsafeGuaranteedRef {
+      unsafe $0.draining(id(slot, state.pointee.generation))
+    }
   }
 
   func refused(_ event: Event) {
     statistics.refused.add(1)
     let listener = Int(event.tag)
     if event.flags & Event.listenerPaused != 0 {
-      _ = startTimer(afterMilliseconds: Self.listenerPause) { [unowned self] in
+      _ = startTimer(afterMilliseconds: Self.listenerPause, period: 0, beyondLimit: true) {
+        [unowned self] in
         driver.resumeListener(event.tag)
       }
     }

@@ -10,7 +10,15 @@ extension EventLoop {
     afterMilliseconds delay: UInt64, period: UInt32 = 0, _ action: @escaping () -> Void
   ) -> TimerID? {
     preconditionOnLoop()
-    guard unsafe hot.pointee.timers.count < options.timersMax,
+    return startTimer(afterMilliseconds: delay, period: period, beyondLimit: false, action)
+  }
+
+  /// `beyondLimit`: the loop's own timers, of which a listener has one at most. The wheel has room.
+  func startTimer(
+    afterMilliseconds delay: UInt64, period: UInt32, beyondLimit: Bool,
+    _ action: @escaping () -> Void
+  ) -> TimerID? {
+    guard unsafe beyondLimit || hot.pointee.timers.count < options.timersMax,
       let index = unsafe hot.pointee.timers.insert(period: period, action: action)
     else { return nil }
     let payload = UserTimers.payloadBit | index

@@ -61,11 +61,15 @@ package final class EventLoop: @unchecked Sendable {
     unsafe hot = .allocate(capacity: 1)
     unsafe hot.initialize(
       to: HotState(
-        driver: driver, timersMax: options.timersMax + options.connectionsMax,
+        driver: driver,
+        timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation))
     arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
     arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
   }
+
+  /// One for each listener.
+  private static let ownTimersMax = 64
 
   deinit {
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
@@ -224,16 +228,23 @@ package final class EventLoop: @unchecked Sendable {
 
   private func shutDown() {
     guard unsafe !hot.pointee.stopped else { return }
+    // From here on nothing begins, whatever handlers and jobs ask for.
+    unsafe hot.pointee.stopped = true
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       unsafe drop(slot, state, .shutdown)
     }
     settle()
-    unsafe hot.pointee.stopped = true
-    runJobs()
-    settle()
+    // Swift's jobs must run somewhere; a task that goes on for ever is not waited for.
+    for _ in 0..<Self.lastRounds {
+      runJobs()
+      settle()
+      if unsafe hot.pointee.jobs.count == 0 && inbox.isEmpty && overflow.isEmpty { break }
+    }
     driver.stop()
   }
+
+  private static let lastRounds = 1_024
 
   /// Calls `action` once when no connection is left: at the end of this turn, or of a later one.
   package func whenEmpty(_ action: @escaping () -> Void) {

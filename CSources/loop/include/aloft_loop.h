@@ -113,7 +113,8 @@ int aloft__listen(aloft__loop *loop, uint16_t listener, const struct sockaddr *a
 int aloft__listener_resume(aloft__loop *loop, uint16_t listener);
 void aloft__listener_close(aloft__loop *loop, uint16_t listener);
 
-// Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows.
+// Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows. -ENOSPC: all
+// slots are in use, here and in adopt.
 int aloft__connect(aloft__loop *loop, const struct sockaddr *address, socklen_t length,
                    const struct sockaddr *local, socklen_t local_length, uint32_t *slot);
 // Takes over a connected stream socket. On an error the caller still owns the descriptor.
