@@ -143,7 +143,8 @@ extension EventLoop {
   }
 
   private func progressed(_ slot: UInt32, sent: UInt32) {
-    guard let state = unsafe hot.pointee.table.find(slot), let handler = unsafe state.pointee.handler
+    guard let state = unsafe hot.pointee.table.find(slot),
+      let handler = unsafe state.pointee.handler
     else { return }
     guard unsafe state.pointee.phase == .open || state.pointee.phase == .closing else { return }
     let tick = unsafe UInt32(truncatingIfNeeded: hot.pointee.tick)

@@ -128,7 +128,8 @@ extension EventLoop {
   }
 
   private func connectionTimeDue(_ slot: UInt32) {
-    guard let state = unsafe hot.pointee.table.find(slot), let handler = unsafe state.pointee.handler
+    guard let state = unsafe hot.pointee.table.find(slot),
+      let handler = unsafe state.pointee.handler
     else { return }
     unsafe state.pointee.timer = 0
     let next = unsafe handler._withUnsafeGuaranteedRef { unsafe nextTimeout(state, $0.settings) }

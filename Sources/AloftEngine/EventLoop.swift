@@ -46,7 +46,9 @@ package final class EventLoop: @unchecked Sendable {
   let arenaStart: UInt
   let arenaEnd: UInt
 
-  package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver) throws(EngineError) {
+  package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
+    throws(EngineError)
+  {
     guard let number = LoopTable.claim() else {
       throw EngineError(
         .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
@@ -56,7 +58,8 @@ package final class EventLoop: @unchecked Sendable {
     self.options = options
     self.driver = driver
     inbox = LoopInbox(
-      owner: position, loops: loops, laneCapacity: options.laneCapacity, foreignCapacity: options.inboxCapacity)
+      owner: position, loops: loops, laneCapacity: options.laneCapacity,
+      foreignCapacity: options.inboxCapacity)
     let generation = unsafe LoopTable.entries[number].generation
     unsafe hot = .allocate(capacity: 1)
     unsafe hot.initialize(
