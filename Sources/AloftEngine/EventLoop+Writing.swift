@@ -56,15 +56,23 @@ extension EventLoop {
     else { return .closed }
     let limit = unsafe handler._withUnsafeGuaranteedRef { $0.settings.queuedMax }
     guard unsafe hasRoom(for: bytes.count, state, limit: Int(limit)) else { return .wouldBlock }
-    guard let start = bytes.baseAddress, bytes.count > 0 else { return .accepted }
+    unsafe take(id.slot, state, bytes)
+    return .accepted
+  }
+
+  @inline(__always)
+  private func take(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>,
+    _ bytes: UnsafeRawBufferPointer
+  ) {
+    guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     statistics.bytesWritten.add(UInt64(bytes.count))
     let address = UInt(bitPattern: start)
     if address >= arenaStart, address < arenaEnd {
-      unsafe gather(id.slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
+      unsafe gather(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
     } else {
-      unsafe stage(id.slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
+      unsafe stage(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
     }
-    return .accepted
   }
 
   /// A frame: four bytes of length, big-endian, and the payload; both or neither.
@@ -77,8 +85,10 @@ extension EventLoop {
       return .wouldBlock
     }
     var length = UInt32(truncatingIfNeeded: payload.count).bigEndian
-    _ = unsafe withUnsafeBytes(of: &length) { unsafe write(id, $0) }
-    return unsafe write(id, payload)
+    unsafe withUnsafeBytes(of: &length) { unsafe take(id.slot, state, $0) }
+    // No second look for room: a header without its payload would spoil the stream.
+    unsafe take(id.slot, state, payload)
+    return .accepted
   }
 
   @inline(__always)
