@@ -7,6 +7,7 @@ extension EventLoop {
     to address: SocketAddress, from local: SocketAddress? = nil, handler: ConnectionHandler
   ) throws(EngineError) -> ConnectionID {
     preconditionOnLoop()
+    try checkRunning()
     switch driver.connect(to: address, from: local) {
     case .success(let slot):
       guard let state = unsafe enter(slot, handler, phase: .connecting) else {
@@ -19,6 +20,13 @@ extension EventLoop {
     }
   }
 
+  /// A connection that began in the midst of the end, out of another's `closed`, would outlive it.
+  private func checkRunning() throws(EngineError) {
+    if unsafe hot.pointee.stopped {
+      throw EngineError(.closed, "the event loop has ended")
+    }
+  }
+
   func systemError(_ what: String, _ status: Int32) -> EngineError {
     EngineError(.system, errno: -status, "\(what): \(describeErrno(-status))")
   }
@@ -27,6 +35,7 @@ extension EventLoop {
     _ request: ListenRequest, handler: ConnectionHandler
   ) throws(EngineError) -> SocketAddress {
     preconditionOnLoop()
+    try checkRunning()
     switch driver.listen(request) {
     case .success(let bound):
       setListenerHandler(request.index, handler)

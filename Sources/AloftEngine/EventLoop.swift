@@ -225,12 +225,12 @@ package final class EventLoop: @unchecked Sendable {
 
   private func shutDown() {
     guard unsafe !hot.pointee.stopped else { return }
+    unsafe hot.pointee.stopped = true
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       unsafe drop(slot, state, .shutdown)
     }
     settle()
-    unsafe hot.pointee.stopped = true
     runJobs()
     settle()
     driver.stop()
