@@ -8,6 +8,7 @@ extension EventLoop {
   ) throws(EngineError) -> ConnectionID {
     preconditionOnLoop()
     try checkRunning()
+    readClockBetweenTurns()
     switch driver.connect(to: address, from: local) {
     case .success(let slot):
       guard let state = unsafe enter(slot, handler, phase: .connecting) else {
