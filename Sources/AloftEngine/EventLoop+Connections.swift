@@ -1,4 +1,5 @@
 import AloftAtomics
+import Glibc
 
 /// What the user asks of a connection, other than to write.
 extension EventLoop {
@@ -16,6 +17,10 @@ extension EventLoop {
       }
       unsafe watchTime(slot, state)
       return unsafe id(slot, state.pointee.generation)
+    case .failure(-ENOSPC):  // The driver's word for a full table.
+      throw EngineError(
+        .connectionLimit,
+        "connect to \(address): \(options.connectionsMax) connections are open, which is the limit")
     case .failure(let status):
       throw systemError("connect to \(address)", status)
     }
