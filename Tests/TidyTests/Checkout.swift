@@ -20,8 +20,10 @@ struct Checkout {
     let manager = FileManager.default
     for name in (try? manager.contentsOfDirectory(atPath: root.path)) ?? [] {
       var isFolder: ObjCBool = false
-      manager.fileExists(atPath: root.appendingPathComponent(name).path, isDirectory: &isFolder)
-      if !isFolder.boolValue { found.append(name) }
+      let path = root.appendingPathComponent(name).path
+      if manager.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+        found.append(name)
+      }
     }
     for folder in Self.folders {
       let walk = manager.enumerator(atPath: root.appendingPathComponent(folder).path)
@@ -47,6 +49,9 @@ struct Checkout {
   func text(_ path: String) throws -> TextFile {
     TextFile(path, try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8))
   }
+
+  /// All that is text, whatever its name.
+  var texts: [TextFile] { paths.compactMap { try? text($0) } }
 
   /// Files with one of the endings, below one of the folders; nil for all of the checkout.
   func files(_ endings: [String], in folders: [String]? = nil) throws -> [TextFile] {

@@ -19,8 +19,8 @@ struct WordTests {
   }
 
   @Test("No mark of unfinished work")
-  func marks() throws {
-    let offences = try Checkout.current.files([""]).flatMap(Self.marked)
+  func marks() {
+    let offences = Checkout.current.texts.flatMap(Self.marked)
     #expect(offences.isEmpty, "\(offences.list)")
   }
 
