@@ -17,7 +17,7 @@ void aloft__interest_update(connection *c) {
     wanted = UV_WRITABLE;
   } else {
     if (c->reading && !c->ended) wanted |= UV_READABLE;
-    if (c->queued > 0) wanted |= UV_WRITABLE;
+    if (c->queued > 0 && c->ended != INPUT_FAILED) wanted |= UV_WRITABLE;
   }
   if (wanted == c->interest) return;
   c->interest = wanted;
@@ -36,7 +36,8 @@ static int socket_error(int descriptor) {
 }
 
 static void failed(aloft__loop *loop, connection *c, int status) {
-  c->ended = 1;
+  if (c->ended == INPUT_FAILED) return; // once is enough
+  c->ended = INPUT_FAILED;
   aloft__event *event = event_add(loop, ALOFT__EVENT_FAILED, c->slot);
   event->status = status;
 }
@@ -140,10 +141,11 @@ static void on_writable(aloft__loop *loop, connection *c) {
   }
   if (c->queued == before) return;
   aloft__interest_update(c);
-  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = c->queued;
+  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = before - c->queued;
 }
 
-static void on_readable(aloft__loop *loop, connection *c) {
+// Reads once; `error` is what the socket is known to have failed with, 0 for nothing.
+static void on_readable(aloft__loop *loop, connection *c, int error) {
   uint8_t *into = loop->arena + loop->arena_used;
   ssize_t got;
   do {
@@ -155,8 +157,11 @@ static void on_readable(aloft__loop *loop, connection *c) {
     event->length = (uint32_t)got;
     // The next message starts on a line of its own; 16 bytes keep loads aligned.
     loop->arena_used += ((uint32_t)got + 15u) & ~15u;
+  } else if (error != 0) {
+    // Asking for the error has cleared it, and what reads like an end is none.
+    failed(loop, c, error);
   } else if (got == 0) {
-    c->ended = 1;
+    c->ended = INPUT_ENDED;
     event_add(loop, ALOFT__EVENT_END, c->slot);
   } else if (errno != EAGAIN) {
     failed(loop, c, -errno);
@@ -180,17 +185,20 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
     // libuv saw an error and has stopped the handle. What had arrived before can still be read.
     c->interest = 0;
     int error = socket_error(descriptor_of(c));
-    if (c->reading && !c->ended) on_readable(loop, c);
-    if (!c->ended) failed(loop, c, error != 0 ? error : -ECONNRESET);
+    if (error == 0) error = -ECONNRESET;
+    if (c->reading && c->ended == INPUT_OPEN) on_readable(loop, c, error);
+    failed(loop, c, error);
     return;
   }
   if ((events & UV_WRITABLE) && c->queued > 0) on_writable(loop, c);
-  if ((events & UV_READABLE) && c->reading && !c->ended) on_readable(loop, c);
+  if ((events & UV_READABLE) && c->reading && !c->ended) on_readable(loop, c, 0);
 }
 
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot) {
   connection *c = aloft__slot_take(loop);
-  if (c == NULL) return -ENOMEM;
+  if (c == NULL) {
+    return loop->slots_used == loop->options.connections_max ? -ENOSPC : -ENOMEM;
+  }
   int status = uv_poll_init(loop->uv, &c->poll, descriptor);
   if (status < 0) {
     aloft__slot_give(loop, c);
@@ -268,11 +276,12 @@ static int chain_queue(connection *c, const aloft__operation *all, uint32_t at, 
   return 0;
 }
 
-// Try first, queue what is left. Returns the bytes queued, or a negative errno value.
+// Try first, queue what is left. Returns the bytes added to the queue, or a negative errno value.
 static int64_t operation_write(connection *c, const aloft__operation *all, uint32_t at) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
   size_t sent = 0;
-  if (c->queued == 0) {
+  uint32_t before = c->queued;
+  if (before == 0) {
     uint32_t from = at;
     for (;;) {
       struct iovec pieces[GATHER_MAX];
@@ -292,12 +301,15 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
   int status = chain_queue(c, all, at, sent);
   if (status < 0) return status;
   aloft__interest_update(c);
-  return c->queued;
+  return c->queued - before;
 }
 
 static int64_t operation_end(connection *c) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
-  return shutdown(descriptor_of(c), SHUT_WR) == 0 ? 0 : -errno;
+  if (shutdown(descriptor_of(c), SHUT_WR) == 0) return 0;
+  // A peer's reset shows here as ENOTCONN; the socket knows better.
+  int status = -errno, error = socket_error(descriptor_of(c));
+  return error != 0 ? error : status;
 }
 
 uint32_t aloft__submit(aloft__loop *loop, aloft__operation *operations, uint32_t count) {

@@ -18,6 +18,8 @@
 #define GATHER_MAX 64
 
 enum { SLOT_FREE = 0, SLOT_CONNECTING, SLOT_OPEN, SLOT_CLOSING };
+// The peer has ended; the socket has failed, and FAILED was reported.
+enum { INPUT_OPEN = 0, INPUT_ENDED, INPUT_FAILED };
 
 // A piece of output that the peer was too slow to take. The first one of a queue knows the last.
 typedef struct chunk {
@@ -35,7 +37,7 @@ typedef struct connection {
   uint32_t state : 2;
   uint32_t interest : 2;  // UV_READABLE | UV_WRITABLE as libuv has been told
   uint32_t reading : 1;   // wants UV_READABLE
-  uint32_t ended : 1;     // the peer has ended or the socket has failed: nothing left to read
+  uint32_t ended : 2;     // INPUT_...: whether anything is left to read
 } connection;
 _Static_assert(sizeof(connection) == sizeof(uv_poll_t) + 16, "memory of an idle connection");
 

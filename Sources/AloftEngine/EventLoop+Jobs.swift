@@ -127,7 +127,7 @@ extension EventLoop {
 
   /// Deals accepted descriptors out in turn.
   func handed(descriptor: Int32, listener: UInt16) {
-    let target = siblings[nextTarget()]
+    let target = siblings.isEmpty ? self : siblings[nextTarget()]
     let word = UInt(UInt32(bitPattern: descriptor)) << 16 | UInt(listener) << 3 | Tag.descriptor
     if target === self || !target.send(word) { adopt(descriptor: descriptor, listener: listener) }
   }
