@@ -91,12 +91,18 @@ let package = Package(
       swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
 
     // Tests.
+    .target(
+      name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
+      cSettings: strictC),
     .testTarget(
-      name: "AloftAtomicsTests", dependencies: ["AloftAtomics"], swiftSettings: tested),
+      name: "AloftAtomicsTests", dependencies: ["AloftAtomics", "ModelFibers"],
+      swiftSettings: tested),
     .testTarget(
       name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
       swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
+    .testTarget(
+      name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     .testTarget(name: "TidyTests", swiftSettings: tested),
   ]
 )

@@ -83,7 +83,7 @@ static void on_arrival(uv_poll_t *handle, int status, int events) {
     int opened = aloft__open(loop, fd, SLOT_OPEN, &slot);
     if (opened < 0) {
       turn_away(fd);
-      refused(l, loop->slots_used == loop->options.connections_max ? -ENOSPC : opened, 0);
+      refused(l, opened, 0);
       continue;
     }
     event_add(loop, ALOFT__EVENT_ACCEPTED, slot)->tag = l->index;

@@ -28,6 +28,7 @@ struct HotState: ~Copyable {
   var lastGeneration: UInt32
   var onEmpty: (() -> Void)?
   var stopped = false
+  var draining = false
   /// Whose turn it is to be handed a connection.
   var nextSibling = 0
   /// When the loop last had something to do, and for how long it polls before it sleeps.
