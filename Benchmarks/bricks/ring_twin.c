@@ -15,8 +15,6 @@ struct twin_ring {
   // The consumer's line.
   _Alignas(LINE_BYTES) _Atomic uint64_t head;
   uint64_t tail_seen;
-  // The sleep flag's.
-  _Alignas(LINE_BYTES) _Atomic uint64_t flag;
   // What never changes.
   _Alignas(LINE_BYTES) _Atomic uint64_t *slots;
   uint64_t mask;
@@ -55,12 +53,7 @@ void twin_wait(unsigned *idle) {
 
 // MARK: One producer
 
-static inline void publish(twin_ring *ring, uint64_t tail, bool sequential) {
-  atomic_store_explicit(&ring->tail, tail, sequential ? memory_order_seq_cst
-                                                      : memory_order_release);
-}
-
-static inline bool spsc_push(twin_ring *ring, uint64_t item, bool sequential) {
+static inline bool spsc_push(twin_ring *ring, uint64_t item) {
   uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
   if (tail - atomic_load_explicit(&ring->head_seen, memory_order_relaxed) > ring->mask) {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
@@ -68,12 +61,11 @@ static inline bool spsc_push(twin_ring *ring, uint64_t item, bool sequential) {
     if (tail - head > ring->mask) return false;
   }
   *(uint64_t *)&ring->slots[tail & ring->mask] = item;
-  publish(ring, tail + 1, sequential);
+  atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
   return true;
 }
 
-static inline size_t spsc_push_bulk(twin_ring *ring, const uint64_t *items, size_t wanted,
-                                    bool sequential) {
+static inline size_t spsc_push_bulk(twin_ring *ring, const uint64_t *items, size_t wanted) {
   uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
   uint64_t capacity = ring->mask + 1;
   uint64_t room =
@@ -89,7 +81,7 @@ static inline size_t spsc_push_bulk(twin_ring *ring, const uint64_t *items, size
   size_t run = count < capacity - first ? count : capacity - first;
   memcpy((uint64_t *)ring->slots + first, items, run * sizeof *items);
   if (run < count) memcpy((uint64_t *)ring->slots, items + run, (count - run) * sizeof *items);
-  publish(ring, tail + count, sequential);
+  atomic_store_explicit(&ring->tail, tail + count, memory_order_release);
   return count;
 }
 
@@ -185,61 +177,88 @@ static inline size_t mpsc_pop_bulk(twin_ring *ring, uint64_t *target, size_t lim
   return count;
 }
 
+// MARK: Batches
+
+void twin_fill(uint64_t *buffer, uint64_t first, size_t count) {
+  for (size_t i = 0; i < count; i++) buffer[i] = first + i;
+}
+
+uint64_t twin_sum(const uint64_t *buffer, size_t count) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; i++) sum += buffer[i];
+  return sum;
+}
+
+void twin_expect(uint64_t *next) {
+  for (uint64_t i = 0; i < TWIN_PRODUCERS_MAX; i++) next[i] = (i << TWIN_PRODUCER_SHIFT) + 1;
+}
+
+void twin_account(twin_tally *tally, uint64_t *next, const uint64_t *buffer, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint64_t *expected = &next[(buffer[i] >> TWIN_PRODUCER_SHIFT) % TWIN_PRODUCERS_MAX];
+    tally->checksum += buffer[i];
+    tally->out_of_order += buffer[i] != *expected;
+    *expected = buffer[i] + 1;
+  }
+  tally->items += count;
+}
+
 // MARK: The two sides of a run
 
-static inline twin_tally spsc_produce(twin_ring *ring, uint64_t items, unsigned bulk,
-                                      bool sequential) {
+static inline void progress(size_t count, unsigned *idle) {
+  if (count == 0) {
+    twin_wait(idle);
+  } else {
+    *idle = 0;
+  }
+}
+
+static inline size_t next_batch(uint64_t *buffer, uint64_t base, uint64_t sent, uint64_t items,
+                                unsigned bulk) {
+  size_t wanted = items - sent < bulk ? items - sent : bulk;
+  twin_fill(buffer, base + sent + 1, wanted);
+  return wanted;
+}
+
+twin_tally twin_spsc_produce(twin_ring *ring, uint64_t items, unsigned bulk) {
   twin_tally tally = {0, 0, 0};
   uint64_t buffer[TWIN_BULK_MAX];
   unsigned idle = 0;
   while (tally.items < items) {
     size_t count = 0;
     if (bulk == 1) {
-      count = spsc_push(ring, tally.items + 1, sequential);
-      if (count > 0) tally.checksum += tally.items + 1;
+      uint64_t item = tally.items + 1;
+      count = spsc_push(ring, item);
+      if (count > 0) tally.checksum += item;
     } else {
-      size_t wanted = items - tally.items < bulk ? items - tally.items : bulk;
-      for (size_t i = 0; i < wanted; i++) buffer[i] = tally.items + 1 + i;
-      count = spsc_push_bulk(ring, buffer, wanted, sequential);
-      for (size_t i = 0; i < count; i++) tally.checksum += buffer[i];
-    }
-    if (sequential && count > 0 && atomic_load_explicit(&ring->flag, memory_order_seq_cst) != 0) {
-      atomic_exchange_explicit(&ring->flag, 0, memory_order_relaxed);
-    }
-    if (count == 0) {
-      twin_wait(&idle);
-    } else {
-      idle = 0;
+      count = spsc_push_bulk(ring, buffer, next_batch(buffer, 0, tally.items, items, bulk));
+      tally.checksum += twin_sum(buffer, count);
     }
     tally.items += count;
+    progress(count, &idle);
   }
   return tally;
 }
 
-twin_tally twin_spsc_produce(twin_ring *ring, uint64_t items, unsigned bulk) {
-  return spsc_produce(ring, items, bulk, false);
-}
-
-twin_tally twin_lane_produce(twin_ring *ring, uint64_t items, unsigned bulk) {
-  return spsc_produce(ring, items, bulk, true);
-}
-
 twin_tally twin_spsc_consume(twin_ring *ring, uint64_t items, unsigned bulk) {
   twin_tally tally = {0, 0, 0};
+  uint64_t next[TWIN_PRODUCERS_MAX];
   uint64_t buffer[TWIN_BULK_MAX];
   unsigned idle = 0;
+  twin_expect(next);
   while (tally.items < items) {
-    size_t count = bulk == 1 ? spsc_pop(ring, buffer) : spsc_pop_bulk(ring, buffer, bulk);
-    for (size_t i = 0; i < count; i++) {
-      tally.items += 1;
-      tally.checksum += buffer[i];
-      tally.out_of_order += buffer[i] != tally.items;
-    }
-    if (count == 0) {
-      twin_wait(&idle);
+    size_t count = 0;
+    if (bulk == 1) {
+      uint64_t item = 0;
+      count = spsc_pop(ring, &item);
+      tally.items += count;
+      tally.checksum += item;
+      tally.out_of_order += count > 0 && item != tally.items;
     } else {
-      idle = 0;
+      count = spsc_pop_bulk(ring, buffer, bulk);
+      twin_account(&tally, next, buffer, count);
     }
+    progress(count, &idle);
   }
   return tally;
 }
@@ -257,17 +276,11 @@ twin_tally twin_mpsc_produce(twin_ring *ring, unsigned producer, uint64_t items,
       count = mpsc_push(ring, item);
       if (count > 0) tally.checksum += item;
     } else {
-      size_t wanted = items - tally.items < bulk ? items - tally.items : bulk;
-      for (size_t i = 0; i < wanted; i++) buffer[i] = base + tally.items + 1 + i;
-      count = mpsc_push_bulk(ring, buffer, wanted);
-      for (size_t i = 0; i < count; i++) tally.checksum += buffer[i];
-    }
-    if (count == 0) {
-      twin_wait(&idle);
-    } else {
-      idle = 0;
+      count = mpsc_push_bulk(ring, buffer, next_batch(buffer, base, tally.items, items, bulk));
+      tally.checksum += twin_sum(buffer, count);
     }
     tally.items += count;
+    progress(count, &idle);
   }
   return tally;
 }
@@ -275,25 +288,13 @@ twin_tally twin_mpsc_produce(twin_ring *ring, unsigned producer, uint64_t items,
 twin_tally twin_mpsc_consume(twin_ring *ring, uint64_t items, unsigned bulk) {
   twin_tally tally = {0, 0, 0};
   uint64_t next[TWIN_PRODUCERS_MAX];
-  for (unsigned i = 0; i < TWIN_PRODUCERS_MAX; i++) {
-    next[i] = ((uint64_t)i << TWIN_PRODUCER_SHIFT) + 1;
-  }
   uint64_t buffer[TWIN_BULK_MAX];
   unsigned idle = 0;
+  twin_expect(next);
   while (tally.items < items) {
-    size_t count = bulk == 1 ? mpsc_pop(ring, buffer) : mpsc_pop_bulk(ring, buffer, bulk);
-    for (size_t i = 0; i < count; i++) {
-      uint64_t *expected = &next[(buffer[i] >> TWIN_PRODUCER_SHIFT) % TWIN_PRODUCERS_MAX];
-      tally.checksum += buffer[i];
-      tally.out_of_order += buffer[i] != *expected;
-      *expected = buffer[i] + 1;
-    }
-    tally.items += count;
-    if (count == 0) {
-      twin_wait(&idle);
-    } else {
-      idle = 0;
-    }
+    size_t count = mpsc_pop_bulk(ring, buffer, bulk);
+    twin_account(&tally, next, buffer, count);
+    progress(count, &idle);
   }
   return tally;
 }
@@ -302,7 +303,7 @@ twin_tally twin_spsc_push_pop(twin_ring *ring, uint64_t items) {
   twin_tally tally = {0, 0, 0};
   uint64_t item = 0;
   for (uint64_t i = 1; i <= items; i++) {
-    if (spsc_push(ring, i, false) && spsc_pop(ring, &item)) {
+    if (spsc_push(ring, i) && spsc_pop(ring, &item)) {
       tally.items += 1;
       tally.checksum += item;
       tally.out_of_order += item != i;

@@ -7,6 +7,7 @@ struct InboxRoute {
   /// Items of a full round: a quarter of a second or so.
   var items: UInt64
   var aloft: (UInt64) -> InboxRun
+  /// `nil` where C has no such thing: an inbox is more than a ring.
   var twin: ((UInt64) -> InboxRun)?
 
   private static let capacity = 4096
@@ -15,8 +16,8 @@ struct InboxRoute {
     [
       single("spsc 1p1c", bulk: 1, items: 20_000_000),
       single("spsc bulk=64", bulk: 64, items: 50_000_000),
-      lane("lane 1p1c", bulk: 1, items: 10_000_000),
-      lane("lane bulk=64", bulk: 64, items: 50_000_000),
+      lane("inbox lane 1p1c", bulk: 1, items: 10_000_000),
+      lane("inbox lane bulk=64", bulk: 64, items: 50_000_000),
       several("mpsc 1p1c", producers: 1, bulk: 1, items: 10_000_000),
       several("mpsc 2p1c", producers: 2, bulk: 1, items: 10_000_000),
       several("mpsc 2p1c bulk=64", producers: 2, bulk: 64, items: 20_000_000),
@@ -53,13 +54,6 @@ struct InboxRoute {
           items: items,
           producers: [{ laneProduce(rings.inbox, items, bulk) }],
           consumer: { inboxConsume(rings.inbox, items, max(bulk, 64)) })
-      },
-      twin: { items in
-        let twin = TwinRing()
-        return InboxRun(
-          items: items,
-          producers: [{ twin_lane_produce(twin.ring, items, UInt32(bulk)) }],
-          consumer: { twin_spsc_consume(twin.ring, items, UInt32(max(bulk, 64))) })
       })
   }
 
@@ -74,7 +68,7 @@ struct InboxRoute {
         return InboxRun(
           items: each * UInt64(producers),
           producers: (0..<producers).map { index in
-            { mpscProduce(rings.mpsc, UInt(index), each, bulk) }
+            { mpscProduce(rings.mpsc, UInt64(index), each, bulk) }
           },
           consumer: { mpscConsume(rings.mpsc, each * UInt64(producers), 64) })
       },
