@@ -81,7 +81,7 @@ func spscConsume(_ ring: borrowing SPSCRing, _ items: UInt64, _ bulk: Int) -> tw
       }
     } else {
       count = ring.pop(into: batch.all)
-      twin_account(&tally, batch.next, batch.wide, count)
+      twin_account_one(&tally, batch.wide, count)
     }
     progress(count, &idle)
   }
@@ -117,7 +117,7 @@ func inboxConsume(_ inbox: borrowing LoopInbox, _ items: UInt64, _ bulk: Int) ->
   var idle: UInt32 = 0
   while tally.items < items {
     let count = inbox.drain(into: batch.all)
-    twin_account(&tally, batch.next, batch.wide, count)
+    twin_account_one(&tally, batch.wide, count)
     progress(count, &idle)
   }
   return tally

@@ -4,7 +4,7 @@ import CBenchBricks
 /// One way from producers to a consumer, in our code and in C.
 struct InboxRoute {
   var config: String
-  /// Items of a full round: a quarter of a second or so.
+  /// Items of a full round: a tenth of a second or so.
   var items: UInt64
   var aloft: (UInt64) -> InboxRun
   /// `nil` where C has no such thing: an inbox is more than a ring.
@@ -14,13 +14,13 @@ struct InboxRoute {
 
   static var all: [InboxRoute] {
     [
-      single("spsc 1p1c", bulk: 1, items: 20_000_000),
-      single("spsc bulk=64", bulk: 64, items: 50_000_000),
-      lane("inbox lane 1p1c", bulk: 1, items: 10_000_000),
-      lane("inbox lane bulk=64", bulk: 64, items: 50_000_000),
-      several("mpsc 1p1c", producers: 1, bulk: 1, items: 10_000_000),
-      several("mpsc 2p1c", producers: 2, bulk: 1, items: 10_000_000),
-      several("mpsc 2p1c bulk=64", producers: 2, bulk: 64, items: 20_000_000),
+      single("spsc 1p1c", bulk: 1, items: 8_000_000),
+      single("spsc bulk=64", bulk: 64, items: 20_000_000),
+      lane("inbox lane 1p1c", bulk: 1, items: 4_000_000),
+      lane("inbox lane bulk=64", bulk: 64, items: 20_000_000),
+      several("mpsc 1p1c", producers: 1, bulk: 1, items: 4_000_000),
+      several("mpsc 2p1c", producers: 2, bulk: 1, items: 4_000_000),
+      several("mpsc 2p1c bulk=64", producers: 2, bulk: 64, items: 8_000_000),
       alone,
       aloneForeign,
     ]
@@ -86,7 +86,7 @@ struct InboxRoute {
 
   private static var alone: InboxRoute {
     InboxRoute(
-      config: "spsc 1 thread push+pop", items: 50_000_000,
+      config: "spsc 1 thread push+pop", items: 20_000_000,
       aloft: { items in
         let rings = Rings()
         return InboxRun(items: items, producers: [{ spscPushPop(rings.spsc, items) }])
@@ -99,7 +99,7 @@ struct InboxRoute {
 
   private static var aloneForeign: InboxRoute {
     InboxRoute(
-      config: "mpsc 1 thread push+pop", items: 20_000_000,
+      config: "mpsc 1 thread push+pop", items: 8_000_000,
       aloft: { items in
         let rings = Rings()
         return InboxRun(items: items, producers: [{ mpscPushPop(rings.mpsc, items) }])

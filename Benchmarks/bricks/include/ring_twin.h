@@ -26,10 +26,11 @@ void twin_wait(unsigned *idle);
 
 // What both languages' benches do with a batch, so that it costs the same: fill it with first,
 // first + 1, ...; sum it; account for it at the consumer. next[] holds what is expected of each
-// producer, as twin_expect sets it up.
+// producer, as twin_expect sets it up; with one producer that is the count so far.
 void twin_fill(uint64_t *buffer, uint64_t first, size_t count);
 uint64_t twin_sum(const uint64_t *buffer, size_t count);
 void twin_expect(uint64_t *next);
+void twin_account_one(twin_tally *tally, const uint64_t *buffer, size_t count);
 void twin_account(twin_tally *tally, uint64_t *next, const uint64_t *buffer, size_t count);
 
 // One producer and one consumer, each on its own thread. bulk = 1: one by one; at most 256.
