@@ -90,6 +90,11 @@ let package = Package(
       path: "Benchmarks/aloft-bench",
       swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
 
+    // README's Swift example; links Aloft alone, so TidyTests sees what that drags in.
+    .executableTarget(
+      name: "example-echo", dependencies: ["Aloft"], path: "Benchmarks/example-echo",
+      swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
