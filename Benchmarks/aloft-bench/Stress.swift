@@ -34,7 +34,9 @@ struct Stress: ParsableCommand {
     let machine = Machine.read()
     let progress = Progress()
     let writer = try json.map { try FigureWriter(path: $0) }
-    progress.note(Self.heading(machine, quick: quick, runs: runs))
+    let heading = Self.heading(machine, quick: quick, runs: runs)
+    print(heading)
+    fflush(nil)
     let listed = try chosen()
     var figures: [Figure] = []
     var broken: [String] = []
@@ -56,8 +58,6 @@ struct Stress: ParsableCommand {
     }
     progress.finish()
     let report = Report(figures: figures, system: server.rawValue, runs: runs)
-    let heading = Self.heading(machine, quick: quick, runs: runs)
-    print(heading)
     print(report.text(listed, notBuilt: Set(listed.filter { !$0.isBuilt }.map { $0.id })))
     for text in broken { print("FAILED \(text)") }
     if let html {

@@ -143,3 +143,19 @@ private func echo(_ kind: ServerKind, ops: [Double], cpu: Double) -> EchoResult 
     return error.figures.map(\.value) == [1, 3] && error.reasons == ["part 2: broken"]
   }
 }
+
+@Test func thePageShowsOursBesideTheOthers() {
+  let config = "conns=64 pipeline=1 <closed-loop>"
+  let figures = [
+    figure("ops_per_s", 200_000, config: config),
+    figure("ops_per_s", 100_000, config: config, system: "floor-uv"),
+  ]
+  let page = HTMLPage(
+    report: Report(figures: figures, system: "aloft", runs: 1), heading: "a & b",
+    scenarios: allScenarios
+  ).text()
+  #expect(page.contains("a &amp; b") && page.contains("&lt;closed-loop&gt;"))
+  #expect(page.contains("bar ours' style='width:100.0%'"))
+  #expect(page.contains("bar other' style='width:50.0%'"))
+  #expect(!page.contains("http"))
+}

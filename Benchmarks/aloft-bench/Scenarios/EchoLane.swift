@@ -40,7 +40,9 @@ final class EchoLane {
   func slice(_ shape: EchoShape, timing: EchoTiming) throws {
     resume()
     defer { if pauses { pause() } }
-    for _ in 1...10 where try attempt(shape.command(timing)) { return }
+    for _ in 1...10 {
+      if try attempt(shape.command(timing)) { return }
+    }
     throw BenchError("\(kind.rawValue) answered nothing in ten slices")
   }
 
