@@ -1,4 +1,9 @@
 import ArgumentParser
 
 @main
-struct AloftBench: ParsableCommand {}
+struct AloftBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "aloft-bench",
+    abstract: "Proves Aloft's claims on real sockets and real processes.",
+    subcommands: [Stress.self, RoleLoad.self, RoleServe.self])
+}

@@ -45,22 +45,22 @@ static void failed(aloft__loop *loop, connection *c, int status) {
 // Drops the `sent` bytes at the front of the queue.
 static void queue_advance(connection *c, size_t sent) {
   c->queued -= (uint32_t)sent;
-  while (c->head != NULL) {
-    chunk *first = c->head;
+  while (c->queue != NULL) {
+    chunk *first = c->queue;
     uint32_t there = first->end - first->start;
     if (sent < there) {
       first->start += (uint32_t)sent;
       return;
     }
     sent -= there;
-    c->head = first->next;
+    c->queue = first->next;
+    if (first->next != NULL) first->next->last = first->last;
     free(first);
   }
-  c->tail = NULL;
 }
 
 static int queue_append(connection *c, const uint8_t *data, size_t length) {
-  chunk *last = c->tail;
+  chunk *last = c->queue != NULL ? c->queue->last : NULL;
   if (last != NULL) {
     size_t room = last->capacity - last->end;
     size_t part = length < room ? length : room;
@@ -76,16 +76,17 @@ static int queue_append(connection *c, const uint8_t *data, size_t length) {
   chunk *fresh = malloc(sizeof(chunk) + capacity);
   if (fresh == NULL) return -ENOMEM;
   fresh->next = NULL;
+  fresh->last = fresh;
   fresh->start = 0;
   fresh->end = (uint32_t)length;
   fresh->capacity = (uint32_t)capacity;
   memcpy(fresh->bytes, data, length);
   if (last != NULL) {
     last->next = fresh;
+    c->queue->last = fresh;
   } else {
-    c->head = fresh;
+    c->queue = fresh;
   }
-  c->tail = fresh;
   c->queued += (uint32_t)length;
   return 0;
 }
@@ -106,12 +107,12 @@ static int queue_send(connection *c) {
   while (c->queued > 0) {
     struct iovec pieces[GATHER_MAX];
     size_t count = 0, bytes = 0;
-    for (chunk *k = c->head; k != NULL && count < GATHER_MAX; k = k->next) {
+    for (chunk *k = c->queue; k != NULL && count < GATHER_MAX; k = k->next) {
       pieces[count].iov_base = k->bytes + k->start;
       pieces[count].iov_len = k->end - k->start;
       bytes += pieces[count++].iov_len;
     }
-    ssize_t sent = send_pieces(c->descriptor, pieces, count);
+    ssize_t sent = send_pieces(descriptor_of(c), pieces, count);
     if (sent < 0) return (int)sent;
     queue_advance(c, (size_t)sent);
     if ((size_t)sent < bytes) return 0;
@@ -120,7 +121,7 @@ static int queue_send(connection *c) {
 }
 
 static void on_connected(aloft__loop *loop, connection *c, int status) {
-  int error = socket_error(c->descriptor);
+  int error = socket_error(descriptor_of(c));
   if (error != 0 || status < 0) {
     failed(loop, c, error != 0 ? error : status);
     return;
@@ -148,7 +149,7 @@ static void on_readable(aloft__loop *loop, connection *c, int error) {
   uint8_t *into = loop->arena + loop->arena_used;
   ssize_t got;
   do {
-    got = recv(c->descriptor, into, loop->options.read_bytes, 0);
+    got = recv(descriptor_of(c), into, loop->options.read_bytes, 0);
   } while (got < 0 && errno == EINTR);
   if (got > 0) {
     aloft__event *event = event_add(loop, ALOFT__EVENT_DATA, c->slot);
@@ -183,7 +184,7 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
   if (status < 0) {
     // libuv saw an error and has stopped the handle. What had arrived before can still be read.
     c->interest = 0;
-    int error = socket_error(c->descriptor);
+    int error = socket_error(descriptor_of(c));
     if (error == 0) error = -ECONNRESET;
     if (c->reading && c->ended == INPUT_OPEN) on_readable(loop, c, error);
     failed(loop, c, error);
@@ -205,7 +206,6 @@ int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot
   }
   loop->handles_open++;
   c->poll.data = loop;
-  c->descriptor = descriptor;
   c->state = state;
   c->reading = state == SLOT_OPEN;
   aloft__interest_update(c);
@@ -244,22 +244,21 @@ static void on_connection_closed(uv_handle_t *handle) {
 
 void aloft__connection_close(aloft__loop *loop, connection *c, int reset) {
   (void)loop;
+  int descriptor = descriptor_of(c);
   c->state = SLOT_CLOSING;
-  while (c->head != NULL) {
-    chunk *first = c->head;
-    c->head = first->next;
+  while (c->queue != NULL) {
+    chunk *first = c->queue;
+    c->queue = first->next;
     free(first);
   }
-  c->tail = NULL;
   c->queued = 0;
   if (reset) {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(c->descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
   // libuv has let go of the descriptor when uv_close returns; of the handle, in the callback.
   uv_close((uv_handle_t *)&c->poll, on_connection_closed);
-  close(c->descriptor);
-  c->descriptor = -1;
+  close(descriptor);
 }
 
 // Queues what is left of the chain after its first `sent` bytes.
@@ -292,7 +291,7 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
         pieces[count].iov_len = all[from].length;
         bytes += pieces[count++].iov_len;
       }
-      ssize_t now = send_pieces(c->descriptor, pieces, count);
+      ssize_t now = send_pieces(descriptor_of(c), pieces, count);
       if (now < 0) return now;
       sent += (size_t)now;
       if ((size_t)now < bytes) break;
@@ -307,9 +306,9 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
 
 static int64_t operation_end(connection *c) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
-  if (shutdown(c->descriptor, SHUT_WR) == 0) return 0;
+  if (shutdown(descriptor_of(c), SHUT_WR) == 0) return 0;
   // A peer's reset shows here as ENOTCONN; the socket knows better.
-  int status = -errno, error = socket_error(c->descriptor);
+  int status = -errno, error = socket_error(descriptor_of(c));
   return error != 0 ? error : status;
 }
 
@@ -347,8 +346,10 @@ uint32_t aloft__submit(aloft__loop *loop, aloft__operation *operations, uint32_t
 int aloft__connection_name(aloft__loop *loop, uint32_t slot, int peer,
                            struct sockaddr_storage *name, socklen_t *length) {
   connection *c = slot_at(loop, slot);
+  // The descriptor's number may be another connection's by now.
+  if (c->state == SLOT_FREE || c->state == SLOT_CLOSING) return -ENOTCONN;
   *length = sizeof *name;
-  int status = peer ? getpeername(c->descriptor, (struct sockaddr *)name, length)
-                    : getsockname(c->descriptor, (struct sockaddr *)name, length);
+  int status = peer ? getpeername(descriptor_of(c), (struct sockaddr *)name, length)
+                    : getsockname(descriptor_of(c), (struct sockaddr *)name, length);
   return status == 0 ? 0 : -errno;
 }

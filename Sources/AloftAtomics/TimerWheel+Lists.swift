@@ -4,8 +4,7 @@ extension TimerWheel {
   @inlinable
   @inline(__always)
   mutating func place(_ index: UInt32, at deadline: UInt64) {
-    let ahead = deadline &- now
-    // One comparison for the usual case: from 1 to `ticksAheadMax` ticks ahead.
+    let ahead = deadline &- hand
     guard deadline > now, ahead <= Self.ticksAheadMax else {
       placeElsewhere(index, at: deadline)
       return
@@ -20,13 +19,18 @@ extension TimerWheel {
   @inline(never)
   mutating func placeElsewhere(_ index: UInt32, at deadline: UInt64) {
     guard deadline > now else {
-      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: now)
+      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
       append(index, to: Self.overdue)
       return
     }
+    park(index, until: deadline)
+  }
+
+  @inline(never)
+  mutating func park(_ index: UInt32, until deadline: UInt64) {
     far[index] = deadline
     farCount = far.count
-    let tick = UInt32(truncatingIfNeeded: now &+ Self.ticksAheadMax)
+    let tick = UInt32(truncatingIfNeeded: hand &+ Self.ticksAheadMax)
     unsafe nodes[Int(index)].deadline = tick
     append(index, to: bucket(of: tick))
   }
@@ -38,13 +42,17 @@ extension TimerWheel {
     farCount = far.count
   }
 
-  /// The bucket of a tick that isn't now: its level is the highest byte that differs from now.
+  /// The bucket of a tick that isn't the hand's: its level is that of the highest digit that
+  /// differs.
   @inlinable
   @inline(__always)
   func bucket(of tick: UInt32) -> UInt32 {
-    let differs = tick ^ UInt32(truncatingIfNeeded: now)
-    let shift = UInt32(truncatingIfNeeded: 31 &- differs.leadingZeroBitCount) & 24
-    return (shift << 5) | ((tick &>> shift) & 255)
+    let differs = tick ^ UInt32(truncatingIfNeeded: hand)
+    if differs < Self.lowBuckets { return tick & (Self.lowBuckets - 1) }
+    if differs &>> Self.topShift == 0 {
+      return Self.lowBuckets &+ ((tick &>> Self.middleShift) & (Self.middleBuckets - 1))
+    }
+    return Self.topBegin &+ (tick &>> Self.topShift)
   }
 
   @inlinable
@@ -56,7 +64,7 @@ extension TimerWheel {
     unsafe nodes[Int(tail)].next = index
     unsafe nodes[Int(head)].previous = index
     unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
-    summary |= 1 &<< (head &>> 6)
+    unsafe summary[Int(head &>> 12)] |= 1 &<< UInt64(head &>> 6 & 63)
   }
 
   @inlinable
@@ -76,7 +84,7 @@ extension TimerWheel {
     let word = Int(head &>> 6)
     let left = unsafe masks[word] & ~(1 &<< UInt64(head & 63))
     unsafe masks[word] = left
-    if left == 0 { summary &= ~(1 &<< UInt32(truncatingIfNeeded: word)) }
+    if left == 0 { unsafe summary[word &>> 6] &= ~(1 &<< UInt64(word & 63)) }
   }
 
   /// Puts an unlinked node on top of the free ones.

@@ -3,33 +3,29 @@ extension TimerWheel {
   /// Makes everything due whose deadline is at or before `tick`, in the order of the deadlines, for
   /// `popDue` to hand over. A tick before `now` counts as `now`.
   ///
-  /// The cost is that of the timers touched, however far the jump: empty buckets are skipped
-  /// through the occupancy bits.
+  /// The cost is that of the timers touched, here or in `popDue`, however far the jump: empty
+  /// buckets are skipped through the occupancy bits.
   package mutating func advance(to tick: UInt64) {
-    if unsafe nodes[Int(Self.overdue)].next != Self.overdue { spliceOverdue() }
-    guard tick > now else { return }
-    let era = now &>> 30
-    while let bucket = earliestBucket() {
-      let start = startTick(of: bucket)
-      guard start <= tick else { break }
-      now = start
-      sweep(bucket)
+    if unsafe nodes[Int(Self.overdue)].next != Self.overdue {
+      // They rank behind all that is due already, so that has to be in the list first.
+      turn(to: now, stopAtDue: false)
+      spliceOverdue()
     }
-    now = tick
-    // `rearm` tells a due timer by a deadline that isn't ahead of now, and 32 bits can tell that
-    // only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
-    if tick &>> 30 != era { stampDue(with: tick) }
+    now = max(now, tick)
+    // `popDue` goes through the buckets, a tick's timers at a time, while they are in the caches.
+    if unsafe nodes[Int(Self.due)].next == Self.due { turnToDue() }
   }
 
   /// A tick at which to call `advance` again: never later than the earliest deadline, and `now` when
   /// timers are due already; nil when none runs.
   ///
-  /// It is the earliest deadline itself when the earliest bucket lies in the lowest level (up to
-  /// 255 ticks ahead) or holds up to `lookMax` timers; else the tick at which that bucket moves
-  /// down a level, so an early wake-up comes at most three times for a deadline, and at most once
+  /// It is the earliest deadline itself when the earliest bucket lies in the lowest level (up to a
+  /// second ahead) or holds up to `lookMax` timers; else the tick at which that bucket moves
+  /// down a level, so an early wake-up comes at most twice for a deadline, and at most once
   /// for a timer that was re-armed.
-  package func nextDeadline() -> UInt64? {
+  package mutating func nextDeadline() -> UInt64? {
     guard count != 0 else { return nil }
+    if hand != now, unsafe nodes[Int(Self.due)].next == Self.due { turnToDue() }
     let pending = unsafe masks[Self.maskWords - 1]
     guard pending == 0, let bucket = earliestBucket() else { return now }
     return earliestIn(bucket)
@@ -40,47 +36,77 @@ extension TimerWheel {
   /// So many timers of a bucket are looked at for the exact deadline.
   @inlinable static var lookMax: Int { 4 }
 
+  /// Turns the hand to the next tick at which timers are due, or to `now`.
+  @usableFromInline
+  @inline(never)
+  mutating func turnToDue() { turn(to: now, stopAtDue: true) }
+
+  mutating func turn(to tick: UInt64, stopAtDue: Bool) {
+    let era = hand &>> 30
+    while true {
+      if stopAtDue, unsafe nodes[Int(Self.due)].next != Self.due { break }
+      guard let bucket = earliestBucket(), startTick(of: bucket) <= tick else {
+        hand = tick
+        break
+      }
+      hand = startTick(of: bucket)
+      sweep(bucket)
+    }
+    // `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell
+    // that only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
+    if hand &>> 30 != era {
+      stamp(Self.due)
+      stamp(Self.overdue)
+    }
+  }
+
   /// The bucket that comes due first.
-  @inlinable
   func earliestBucket() -> UInt32? {
-    let wheel = summary & 0xffff
-    guard wheel != 0 else { return nil }
-    let word = wheel.trailingZeroBitCount
-    if word < 12 {
-      let bit = unsafe masks[word].trailingZeroBitCount
-      return UInt32(truncatingIfNeeded: word << 6 | bit)
+    let word = unsafe summary[0].trailingZeroBitCount
+    if word < Int(Self.topBegin) / 64 {
+      return unsafe UInt32(truncatingIfNeeded: word << 6 | masks[word].trailingZeroBitCount)
     }
     return earliestAtTop()
   }
 
-  /// The top level alone goes round: its numbers start behind the one of now, and no timer is more
-  /// than half a round away.
-  @usableFromInline
+  /// The top level alone goes round: its numbers start behind the one of the hand.
   @inline(never)
-  func earliestAtTop() -> UInt32 {
-    let top = UInt32(truncatingIfNeeded: now) &>> 24
-    for step in 1...UInt32(128) {
-      let bucket = 768 | ((top &+ step) & 255)
-      if unsafe masks[Int(bucket &>> 6)] &>> UInt64(bucket & 63) & 1 != 0 { return bucket }
+  func earliestAtTop() -> UInt32? {
+    let first = Int(Self.topBegin) / 64
+    let words = Int(Self.topBuckets) / 64
+    let digit = Int(UInt32(truncatingIfNeeded: hand) &>> Self.topShift)
+    // The word of the hand comes first with the bits above it and last with the bits below.
+    for step in 0...words {
+      let word = first + (digit / 64 + step) % words
+      var bits = unsafe masks[word]
+      if step == 0 { bits &= ~0 &<< UInt64(digit % 64) }
+      if bits != 0 { return UInt32(truncatingIfNeeded: word << 6 | bits.trailingZeroBitCount) }
     }
-    preconditionFailure("a timer lies in the bucket of now")
+    return nil
+  }
+
+  @inline(__always)
+  func shift(of bucket: UInt32) -> UInt32 {
+    bucket < Self.lowBuckets ? 0 : bucket < Self.topBegin ? Self.middleShift : Self.topShift
   }
 
   /// The first tick of a bucket's span.
-  @inlinable
   func startTick(of bucket: UInt32) -> UInt64 {
-    let shift = (bucket &>> 8) &* 8
-    let low = UInt32(truncatingIfNeeded: now)
-    // `shift + 8` is 32 at the top, where nothing of now is kept: a smart shift gives 0.
-    let kept = (low >> (shift &+ 8)) << (shift &+ 8)
-    let start = kept | ((bucket & 255) &<< shift)
-    return now &+ UInt64(start &- low)
+    let low = UInt32(truncatingIfNeeded: hand)
+    let start =
+      if bucket < Self.lowBuckets {
+        low & ~(Self.lowBuckets - 1) | bucket
+      } else if bucket < Self.topBegin {
+        low & (.max &<< Self.topShift) | (bucket - Self.lowBuckets) &<< Self.middleShift
+      } else {
+        (bucket - Self.topBegin) &<< Self.topShift
+      }
+    return hand &+ UInt64(start &- low)
   }
 
-  /// Moves each timer of a bucket, whose first tick is now, to the due list or to a lower level.
-  @usableFromInline
+  /// Moves each timer of a bucket, whose first tick is the hand's, to the due list or to a lower level.
   mutating func sweep(_ bucket: UInt32) {
-    let tick = UInt32(truncatingIfNeeded: now)
+    let tick = UInt32(truncatingIfNeeded: hand)
     var index = unsafe nodes[Int(bucket)].next
     unsafe nodes[Int(bucket)].next = bucket
     unsafe nodes[Int(bucket)].previous = bucket
@@ -92,7 +118,7 @@ extension TimerWheel {
         append(index, to: self.bucket(of: deadline))
       } else if farCount != 0, let whole = far.removeValue(forKey: index) {
         farCount = far.count
-        place(index, at: whole)
+        placeAgain(index, at: whole)
       } else {
         append(index, to: Self.due)
       }
@@ -100,7 +126,18 @@ extension TimerWheel {
     }
   }
 
-  @usableFromInline
+  /// As `place`, for a deadline that may be at or before `now`, but not the hand.
+  @inline(never)
+  mutating func placeAgain(_ index: UInt32, at whole: UInt64) {
+    guard whole &- hand <= Self.ticksAheadMax else {
+      park(index, until: whole)
+      return
+    }
+    let tick = UInt32(truncatingIfNeeded: whole)
+    unsafe nodes[Int(index)].deadline = tick
+    append(index, to: bucket(of: tick))
+  }
+
   @inline(never)
   mutating func spliceOverdue() {
     while true {
@@ -111,12 +148,11 @@ extension TimerWheel {
     }
   }
 
-  @usableFromInline
   @inline(never)
-  mutating func stampDue(with tick: UInt64) {
-    var index = unsafe nodes[Int(Self.due)].next
-    while index != Self.due {
-      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: tick)
+  mutating func stamp(_ head: UInt32) {
+    var index = unsafe nodes[Int(head)].next
+    while index != head {
+      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
       index = unsafe nodes[Int(index)].next
     }
   }
@@ -126,14 +162,14 @@ extension TimerWheel {
     let start = startTick(of: bucket)
     // Its timers may all have been re-armed to later than those of the next bucket, which begins
     // behind this one's span at the soonest.
-    let span = UInt64(1) &<< UInt64((bucket &>> 8) &* 8)
-    var least = start &+ span &- now
+    let span = UInt64(1) &<< UInt64(shift(of: bucket))
+    var least = start &+ span &- hand
     var index = unsafe nodes[Int(bucket)].next
     for _ in 0..<Self.lookMax {
-      let left = unsafe nodes[Int(index)].deadline &- UInt32(truncatingIfNeeded: now)
+      let left = unsafe nodes[Int(index)].deadline &- UInt32(truncatingIfNeeded: hand)
       least = min(least, UInt64(left))
       index = unsafe nodes[Int(index)].next
-      if index == bucket { return now &+ least }
+      if index == bucket { return hand &+ least }
     }
     return start
   }

@@ -1,12 +1,13 @@
 /// The timers of one event loop: a hierarchical timing wheel.
 ///
 /// Source: George Varghese and Tony Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987,
-/// scheme 7. Four levels of 256 buckets, one level for each byte of a 32-bit tick. A timer lies at
-/// the level of the highest byte in which its deadline differs from now, in the bucket that this
-/// byte of the deadline names. So a lower level is always due before a higher one, a level's
-/// buckets are due in the order of their numbers, and the earliest bucket is two
-/// count-trailing-zeros away. When a bucket comes due, its timers are due at this very tick or
-/// move to a lower level: no timer moves more than three times.
+/// scheme 7. A 32-bit tick is read as three digits of 11, 11 and 10 bits, with a level of buckets
+/// for each. A timer lies at the level of the highest digit in which its deadline differs from
+/// the hand, in the bucket that this digit of the deadline names. So a lower level is always due
+/// before a higher one, a level's buckets are due in the order of their numbers, and the earliest
+/// bucket is two count-trailing-zeros away. When the hand reaches a bucket, its timers are due at
+/// this very tick or move to a lower level: no timer moves more than twice. The lowest level spans
+/// a second, the middle one 35 minutes: idle time-outs move once, and a second's worth at a time.
 ///
 /// **Time** is an argument. A tick is a millisecond by convention, counted from wherever the caller
 /// likes in 64 bits. Nodes hold the low 32 bits; a deadline more than `ticksAheadMax` away (24
@@ -20,8 +21,8 @@
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in a list until `popDue` hands them over one by one, and `cancel` and `rearm`
-/// work on them as on any other. So whoever handles one may start, move or cancel every timer, its
+/// **Due timers** wait in their buckets, then in a list, until `popDue` hands them over one by one.
+/// `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move or cancel every timer, its
 /// batch-mates included. A timer started at a tick already past comes due with the next `advance`,
 /// so that a handler which starts one can't keep a `popDue` loop running for ever.
 ///
@@ -41,10 +42,14 @@ package struct TimerWheel: ~Copyable {
   /// The largest distance of a deadline that a node can tell from one in the past, in ticks.
   package static var ticksAheadMax: UInt64 { UInt64(Int32.max) }
 
-  @inlinable static var levelBits: UInt32 { 8 }
-  @inlinable static var bucketsPerLevel: UInt32 { 1 << levelBits }
-  @inlinable static var buckets: UInt32 { 4 * bucketsPerLevel }
-  /// Behind the wheel's buckets: what has come due and waits for `popDue`.
+  @inlinable static var lowBuckets: UInt32 { 1 << 10 }
+  @inlinable static var middleBuckets: UInt32 { 1 << 11 }
+  @inlinable static var topBuckets: UInt32 { 1 << 11 }
+  @inlinable static var middleShift: UInt32 { 10 }
+  @inlinable static var topShift: UInt32 { 21 }
+  @inlinable static var topBegin: UInt32 { lowBuckets + middleBuckets }
+  @inlinable static var buckets: UInt32 { topBegin + topBuckets }
+  /// Behind the wheel's buckets: what the hand has passed and `popDue` will hand over.
   @inlinable static var due: UInt32 { buckets }
   /// What was started at a tick already past and waits for the next `advance`.
   @inlinable static var overdue: UInt32 { buckets + 1 }
@@ -53,6 +58,7 @@ package struct TimerWheel: ~Copyable {
   /// Mark of a node that is not in use.
   @inlinable static var free: UInt32 { .max }
   @inlinable static var maskWords: Int { Int(buckets) / 64 + 1 /* due and overdue */ }
+  @inlinable static var summaryWords: Int { (maskWords + 63) / 64 }
 
   /// How many timers may run at a time.
   package let timersMax: Int
@@ -60,12 +66,15 @@ package struct TimerWheel: ~Copyable {
   @inlinable package var count: Int { Int(untouched &- Self.firstTimer) &- freedCount }
   /// The last tick that `advance` was given.
   @usableFromInline package internal(set) var now: UInt64
+  /// How far the buckets are swept: at or before `now`, and behind it only while `popDue` has more
+  /// to find. Where a timer lies is relative to the hand.
+  @usableFromInline var hand: UInt64
 
   @usableFromInline let nodes: UnsafeMutablePointer<TimerNode>
   /// A bit for each list that isn't empty.
   @usableFromInline let masks: UnsafeMutablePointer<UInt64>
-  /// A bit for each word of `masks` that isn't 0.
-  @usableFromInline var summary: UInt32 = 0
+  /// A bit for each word of `masks` that isn't 0. Lies behind them.
+  @usableFromInline let summary: UnsafeMutablePointer<UInt64>
   /// The first node that was never used.
   @usableFromInline var untouched: UInt32
   /// The nodes that were used and are free, the last freed on top. A stack beside the nodes rather
@@ -83,6 +92,7 @@ package struct TimerWheel: ~Copyable {
     precondition(timersMax > 0 && timersMax <= 1 << 30, "timersMax \(timersMax)")
     self.timersMax = timersMax
     self.now = now
+    hand = now
     untouched = Self.firstTimer
     let size = Int(Self.firstTimer) + timersMax
     let raw = UnsafeMutableRawPointer.allocate(
@@ -92,8 +102,9 @@ package struct TimerWheel: ~Copyable {
       unsafe (nodes + Int(head)).initialize(to: TimerNode(next: head, previous: head))
     }
     unsafe freed = .allocate(capacity: timersMax)
-    unsafe masks = .allocate(capacity: Self.maskWords)
-    unsafe masks.initialize(repeating: 0, count: Self.maskWords)
+    unsafe masks = .allocate(capacity: Self.maskWords + Self.summaryWords)
+    unsafe masks.initialize(repeating: 0, count: Self.maskWords + Self.summaryWords)
+    unsafe summary = masks + Self.maskWords
   }
 
   deinit {
@@ -128,11 +139,11 @@ package struct TimerWheel: ~Copyable {
     guard isRunning(timer, payload: payload) else { return false }
     let index = timer.rawValue
     if farCount != 0 { forgetFar(index) }
-    let low = UInt32(truncatingIfNeeded: now)
+    let low = UInt32(truncatingIfNeeded: hand)
     let left = unsafe Int32(bitPattern: nodes[Int(index)].deadline &- low)
-    let ahead = deadline &- now  // Past deadlines wrap to far beyond the limit.
+    let ahead = deadline &- hand
     // Not above 0: it is due, and where it lies has nothing to do with its deadline.
-    if left > 0, ahead >= UInt64(left), ahead <= Self.ticksAheadMax {
+    if left > 0, deadline > now, ahead >= UInt64(left), ahead <= Self.ticksAheadMax {
       unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: deadline)
       return true
     }
@@ -163,11 +174,17 @@ package struct TimerWheel: ~Copyable {
     return unsafe node.pointee.payload == payload && node.pointee.previous != Self.free
   }
 
-  /// Hands over the earliest timer that has come due, whose node is free from then on. O(1).
+  /// Hands over the earliest timer that has come due, whose node is free from then on. O(1), over
+  /// the life of a timer.
   @inlinable
   package mutating func popDue() -> DueTimer? {
-    let index = unsafe nodes[Int(Self.due)].next
-    guard index != Self.due else { return nil }
+    var index = unsafe nodes[Int(Self.due)].next
+    if index == Self.due {
+      guard hand != now else { return nil }
+      turnToDue()
+      index = unsafe nodes[Int(Self.due)].next
+      guard index != Self.due else { return nil }
+    }
     let payload = unsafe nodes[Int(index)].payload
     unlink(index)
     release(index)

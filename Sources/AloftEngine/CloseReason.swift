@@ -1,5 +1,5 @@
 /// Why a connection came to its end. Delivered once, last, to its handler.
-package enum CloseReason: Hashable, Sendable {
+public enum CloseReason: Hashable, Sendable {
   /// Closed or reset from this side.
   case local
   /// The peer closed, and nothing was left to say.

@@ -42,16 +42,22 @@ extension EventLoop {
     try checkRunning()
     switch driver.listen(request) {
     case .success(let bound):
-      while unsafe hot.pointee.listeners.count <= Int(request.index) {
-        unsafe hot.pointee.listeners.append(nil)
-        unsafe hot.pointee.toldRefused.append(false)
-      }
-      unsafe hot.pointee.listeners[Int(request.index)] = handler
-      unsafe hot.pointee.toldRefused[Int(request.index)] = false
+      setListenerHandler(request.index, handler)
       return bound
     case .failure(let status):
       throw systemError("listen on \(request.address)", status)
     }
+  }
+
+  /// Names the handler of connections that a sibling's listener hands over.
+  package func setListenerHandler(_ index: UInt16, _ handler: ConnectionHandler) {
+    preconditionOnLoop()
+    while unsafe hot.pointee.listeners.count <= Int(index) {
+      unsafe hot.pointee.listeners.append(nil)
+      unsafe hot.pointee.toldRefused.append(false)
+    }
+    unsafe hot.pointee.listeners[Int(index)] = handler
+    unsafe hot.pointee.toldRefused[Int(index)] = false
   }
 
   package func closeListener(_ index: UInt16) {

@@ -19,7 +19,7 @@ extension EventLoop: SerialExecutor, TaskExecutor {
 }
 
 /// The system's word for an errno value.
-func describeErrno(_ errno: Int32) -> String {
+package func describeErrno(_ errno: Int32) -> String {
   unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { buffer in
     // The XSI form, which fills the buffer.
     guard unsafe strerror_r(errno, buffer.baseAddress!, 128) == 0 else { return "errno \(errno)" }

@@ -19,6 +19,13 @@ extension EventLoop {
     return unsafe owner._withUnsafeGuaranteedRef { unsafe $0.write(id, bytes) }
   }
 
+  /// The loop behind an ID, for its own thread; nil when the loop is gone.
+  package static func owner(of id: ConnectionID) -> EventLoop? {
+    if let owner = unsafe LoopTable.owner(of: id) { return unsafe owner.takeUnretainedValue() }
+    checkGone(id)
+    return nil
+  }
+
   /// A stale ID of a loop that is gone is no mistake; a live loop's ID on another thread is.
   @inline(never)
   static func offLoop(_ id: ConnectionID) -> WriteResult {

@@ -41,7 +41,7 @@ package final class EventLoop: @unchecked Sendable {
   let stopRequested = Atomic<Bool>(false)
   /// Nobody drains the inbox any more.
   let ended = Atomic<Bool>(false)
-  private let discarding = Atomic<Bool>(false)
+  private let servingLate = Atomic<Bool>(false)
   let hot: UnsafeMutablePointer<HotState>
   let arenaStart: UInt
   let arenaEnd: UInt
@@ -123,25 +123,28 @@ package final class EventLoop: @unchecked Sendable {
     precondition(isCurrent, "called off the event loop's own thread")
   }
 
-  /// After the driver has run for the last time: what was sent too late is released unrun.
+  /// On the loop's thread, after the driver has run for the last time.
   package func end() {
     ended.store(true, ordering: .sequentiallyConsistent)
-    discardLateWords()
+    while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
+    serveLateWords()
   }
 
-  /// Whoever sends and then finds the loop ended does this, so that no word stays behind.
-  func discardLateWords() {
-    while discarding.exchange(true, ordering: .acquiring) { sched_yield() }
-    unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in
-      while true {
-        let count = unsafe inbox.drain(into: words)
-        if count == 0 { break }
-        for index in 0..<count { unsafe discard(words[index]) }
+  /// Whoever sends and then finds the loop ended does this, so that no word stays behind: one
+  /// thread at a time, and whoever comes meanwhile leaves its word to that one.
+  func serveLateWords() {
+    repeat {
+      guard !servingLate.exchange(true, ordering: .sequentiallyConsistent) else { return }
+      unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in
+        while true {
+          let count = unsafe inbox.drain(into: words)
+          if count == 0 { break }
+          for index in 0..<count { unsafe serveLate(words[index]) }
+        }
       }
-    }
-    while let word = unsafe hot.pointee.jobs.popFirst() { discard(word) }
-    overflow.drain { discard($0) }
-    discarding.store(false, ordering: .releasing)
+      overflow.drain { serveLate($0) }
+      _ = servingLate.exchange(false, ordering: .sequentiallyConsistent)
+    } while !inbox.isEmpty || !overflow.isEmpty
   }
 
   // MARK: The turn

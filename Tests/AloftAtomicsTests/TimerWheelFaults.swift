@@ -18,7 +18,7 @@ struct CascadeForgotten: TimersUnderTest, ~Copyable {
   }
   mutating func advance(to tick: UInt64) { wheel.advance(to: tick) }
   mutating func popDue() -> DueTimer? { wheel.popDue() }
-  func nextDeadline() -> UInt64? { wheel.nextDeadline() }
+  mutating func nextDeadline() -> UInt64? { wheel.nextDeadline() }
 }
 
 /// Lazy in both directions: an earlier deadline is left lying in the later bucket.
@@ -39,7 +39,7 @@ struct EarlierForgotten: TimersUnderTest, ~Copyable {
   }
   mutating func advance(to tick: UInt64) { wheel.advance(to: tick) }
   mutating func popDue() -> DueTimer? { wheel.popDue() }
-  func nextDeadline() -> UInt64? { wheel.nextDeadline() }
+  mutating func nextDeadline() -> UInt64? { wheel.nextDeadline() }
 }
 
 /// Takes what is due out of the wheel in one go, where a batch-mate's `cancel` can't reach it.
@@ -62,7 +62,7 @@ struct DueOutOfReach: TimersUnderTest, ~Copyable {
     while let due = wheel.popDue() { batch.append(due) }
   }
   mutating func popDue() -> DueTimer? { batch.isEmpty ? nil : batch.removeFirst() }
-  func nextDeadline() -> UInt64? { batch.isEmpty ? wheel.nextDeadline() : wheel.now }
+  mutating func nextDeadline() -> UInt64? { batch.isEmpty ? wheel.nextDeadline() : wheel.now }
 }
 
 /// Tells the loop to sleep for a tick more.
@@ -80,7 +80,7 @@ struct SleepsTooLong: TimersUnderTest, ~Copyable {
   }
   mutating func advance(to tick: UInt64) { wheel.advance(to: tick) }
   mutating func popDue() -> DueTimer? { wheel.popDue() }
-  func nextDeadline() -> UInt64? { wheel.nextDeadline().map { $0 + 1 } }
+  mutating func nextDeadline() -> UInt64? { wheel.nextDeadline().map { $0 + 1 } }
 }
 
 /// Believes an index, whoever holds the node now.
@@ -101,5 +101,5 @@ struct StaleBelieved: TimersUnderTest, ~Copyable {
   }
   mutating func advance(to tick: UInt64) { wheel.advance(to: tick) }
   mutating func popDue() -> DueTimer? { wheel.popDue() }
-  func nextDeadline() -> UInt64? { wheel.nextDeadline() }
+  mutating func nextDeadline() -> UInt64? { wheel.nextDeadline() }
 }

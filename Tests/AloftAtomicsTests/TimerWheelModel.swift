@@ -7,7 +7,7 @@ protocol TimersUnderTest: ~Copyable {
   mutating func cancel(_ timer: TimerIndex, payload: UInt32) -> Bool
   mutating func advance(to tick: UInt64)
   mutating func popDue() -> DueTimer?
-  func nextDeadline() -> UInt64?
+  mutating func nextDeadline() -> UInt64?
   init(timersMax: Int, now: UInt64)
 }
 
@@ -161,7 +161,7 @@ struct TimerStory<Timers: TimersUnderTest & ~Copyable>: ~Copyable {
   }
 
   /// What a sleeping loop is told: never too late, and never "at once" without reason.
-  func sleepTooLong() -> String? {
+  mutating func sleepTooLong() -> String? {
     switch (timers.nextDeadline(), model.earliest) {
     case (nil, nil): return nil
     case (let next?, let earliest?) where earliest <= model.now:

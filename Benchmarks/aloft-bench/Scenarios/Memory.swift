@@ -1,0 +1,54 @@
+/// What a connection costs in memory: opened, held idle, each used once, churned, and drained.
+struct MemoryScenario: Scenario {
+  static let id = "5-memory"
+  static let title = "Memory stability"
+
+  func run(_ context: RunContext) throws -> [Figure] {
+    if let reason = context.server.missing(on: context.machine) {
+      context.progress.noteOnce("\(Self.id) \(context.server.rawValue): \(reason)")
+      return []
+    }
+    let sockets = context.size(100_000, quick: 10_000)
+    // Four nodes where the limit of descriptors allows it, more where it does not.
+    guard
+      let plan = SpreadPlan(
+        sockets: sockets, descriptorsMax: context.machine.descriptorsMax, processesMin: 4)
+    else { throw BenchError("\(context.machine.descriptorsMax) descriptors are not enough") }
+    return try ConnectionLayout.allCases.flatMap { layout in
+      try measure(layout, plan, context)
+    }
+  }
+
+  private func measure(
+    _ layout: ConnectionLayout, _ plan: SpreadPlan, _ context: RunContext
+  ) throws -> [Figure] {
+    let config = layout.config(plan)
+    context.progress.step("\(Self.id) \(config)")
+    let rig = try ConnectionRig(layout, plan: plan, context: context)
+    defer { rig.stop() }
+    return try rig.measure().map {
+      figure(
+        context, system: context.server.rawValue, config: config, $0.name, $0.value, $0.unit)
+    }
+  }
+}
+
+/// Where the server's ends of the connections live.
+enum ConnectionLayout: CaseIterable {
+  /// As many server processes as the limit of descriptors takes.
+  case spread
+  /// One server process, whose loops have a descriptor table each.
+  case oneProcess
+
+  func servers(_ plan: SpreadPlan) -> Int { self == .spread ? plan.processes : 1 }
+  func loops(_ plan: SpreadPlan) -> Int { self == .spread ? 1 : plan.processes }
+
+  func config(_ plan: SpreadPlan) -> String {
+    let shape =
+      switch self {
+      case .spread: "spread servers=\(plan.processes)"
+      case .oneProcess: "one-process private-descriptors loops=\(plan.processes)"
+      }
+    return "connections=\(plan.sockets) tcp \(shape) loads=\(plan.processes)"
+  }
+}
