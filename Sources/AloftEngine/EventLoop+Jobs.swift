@@ -36,6 +36,16 @@ extension EventLoop {
     }
   }
 
+  /// Any thread: the same for what must not be refused: the few steps of a shutdown. Spills where
+  /// the inbox is full. Released unrun when the loop has ended.
+  package func executeAlways(_ body: @escaping () -> Void) {
+    let word = unsafe UInt(bitPattern: Unmanaged.passRetained(Job(body)).toOpaque())
+    if overflow.isEmpty || isCurrent, send(word) { return }
+    overflow.push(word)
+    driver.wake()
+    if ended.load(ordering: .sequentiallyConsistent) { discardLateWords() }
+  }
+
   /// Any thread: the same for a job that must not be refused. Spills where the inbox is full.
   package func enqueueJob(_ job: UnownedJob) {
     let word = unsafe unsafeBitCast(job, to: UInt.self) | Tag.executor
