@@ -66,7 +66,7 @@ let package = Package(
       name: "Aloft", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV"],
       swiftSettings: strict),
     .target(
-      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft"],
+      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"],
       swiftSettings: strict),
 
     // The bench, the plain C servers that it holds itself against, and its load generator.
