@@ -90,13 +90,24 @@ let package = Package(
       path: "Benchmarks/aloft-bench",
       swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
 
+    // README's Swift example; links Aloft alone, so TidyTests sees what that drags in.
+    .executableTarget(
+      name: "example-echo", dependencies: ["Aloft"], path: "Benchmarks/example-echo",
+      swiftSettings: strict),
+
     // Tests.
+    .target(
+      name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
+      cSettings: strictC),
     .testTarget(
-      name: "AloftAtomicsTests", dependencies: ["AloftAtomics"], swiftSettings: tested),
+      name: "AloftAtomicsTests", dependencies: ["AloftAtomics", "ModelFibers"],
+      swiftSettings: tested),
     .testTarget(
       name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
       swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
+    .testTarget(
+      name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     .testTarget(name: "TidyTests", swiftSettings: tested),
   ]
 )

@@ -40,14 +40,16 @@ struct Stress: ParsableCommand {
       for scenario in listed where scenario.isBuilt {
         let context = RunContext(
           quick: quick, run: run, server: server, machine: machine, progress: progress)
+        var measured: [Figure] = []
         do {
-          let measured = try scenario.init().run(context)
-          figures += measured
-          try writer?.write(measured)
+          measured = try scenario.init().run(context)
         } catch {
+          measured = (error as? PartFailure)?.figures ?? []
           broken.append("\(scenario.id), run \(run): \(error)")
           progress.note("FAILED \(broken.last!)")
         }
+        figures += measured
+        try writer?.write(measured)
       }
     }
     progress.finish()

@@ -9,8 +9,8 @@ struct churn {
   uint64_t end;
 };
 
-static bool is_idle(const struct bench_load *load, const struct connection *c) {
-  return c->phase == PHASE_OPEN && c->bytes_got == c->wanted * load->options.bytes;
+static bool is_idle(const struct connection *c) {
+  return c->phase == PHASE_OPEN && c->got == c->wanted;
 }
 
 static void reopen(struct bench_load *load, const struct churn *churn, uint32_t index) {
@@ -24,7 +24,7 @@ static bool churn_next(struct bench_load *load, struct churn *churn) {
   for (uint32_t looked = 0; looked < count; looked++) {
     uint32_t index = churn->cursor;
     churn->cursor = (churn->cursor + 1) % count;
-    if (!is_idle(load, &load->connections[index])) continue;
+    if (!is_idle(&load->connections[index])) continue;
     load__close(load, index, churn->cycles % 2 == 0);
     churn->cycles += 1;
     reopen(load, churn, index);
@@ -38,7 +38,7 @@ static void churn_event(
   uint32_t index = event->data.u32;
   if (load->connections[index].phase == PHASE_OPEN) load__serve(load, event);
   if (load->connections[index].phase != PHASE_CONNECTING) return;
-  if (load__connect_finish(load, index)) load__issue_and_flush(load, index, 1);
+  if (load__connect_finish(load, event)) load__issue_and_flush(load, index, 1);
   else reopen(load, churn, index);
 }
 

@@ -70,13 +70,18 @@ bool load__connect_begin(struct bench_load *load, uint32_t index) {
   return true;
 }
 
-// To be called when a connecting socket has an event. False if the connect failed.
-bool load__connect_finish(struct bench_load *load, uint32_t index) {
-  struct connection *c = &load->connections[index];
+static int socket_error(int fd) {
   int error = 0;
   socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 ? errno : error;
+}
+
+// To be called with the first event of a connecting socket. False if the connect failed.
+bool load__connect_finish(struct bench_load *load, const struct epoll_event *event) {
+  uint32_t index = event->data.u32;
+  struct connection *c = &load->connections[index];
   load->connects_in_flight -= 1;
-  if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  int error = event->events & (EPOLLERR | EPOLLHUP) ? socket_error(c->fd) : 0;
   if (error != 0) {
     failure_count(load, error);
     close(c->fd);
@@ -107,7 +112,7 @@ void load__close(struct bench_load *load, uint32_t index, bool reset) {
 // What it still owed is lost.
 void load__closed_by_peer(struct bench_load *load, uint32_t index) {
   struct connection *c = &load->connections[index];
-  uint64_t owed = c->wanted - c->bytes_got / load->options.bytes;
+  uint64_t owed = c->wanted - c->got;
   load->result.closed_by_peer += 1;
   load->result.lost += owed;
   load->outstanding -= owed;
@@ -145,7 +150,7 @@ void bench_load_connect(
     int count = load__wait(load, now, end);
     for (int i = 0; i < count; i++) {
       uint32_t index = load->events[i].data.u32;
-      if (load->connections[index].phase == PHASE_CONNECTING) load__connect_finish(load, index);
+      if (load->connections[index].phase == PHASE_CONNECTING) load__connect_finish(load, &load->events[i]);
       else if (load->events[i].events & (EPOLLRDHUP | EPOLLHUP)) load__closed_by_peer(load, index);
     }
     now = now_ns();

@@ -26,8 +26,10 @@ enum phase { PHASE_CLOSED, PHASE_CONNECTING, PHASE_OPEN };
 struct connection {
   int fd;
   uint32_t phase;
-  uint64_t bytes_sent;  // of the stream, since the connection was opened
-  uint64_t bytes_got;
+  uint32_t sent_part;   // bytes sent of message number `sent`
+  uint32_t got_part;
+  uint64_t sent;        // whole messages, since the connection was opened
+  uint64_t got;
   uint64_t wanted;      // messages that were asked for, sent whole or not
   uint64_t base;        // `wanted` when the present run began
 };
@@ -38,7 +40,9 @@ struct bench_load {
   struct bench_load_options options;
   int epoll;
   struct connection *connections;
-  uint64_t *sent_at;  // a ring of `depth` instants per connection
+  uint64_t *sent_at;   // a ring of instants per connection, as long as
+  uint64_t ring_size;  // this: `depth` rounded up to a power of two
+  uint32_t out_room;   // whole messages in `out`
   uint32_t connects_in_flight;
   uint64_t alive;
 
@@ -57,7 +61,8 @@ struct bench_load {
   uint64_t histogram[BUCKETS];
   char pattern[BUFFER_BYTES];
   char in[BUFFER_BYTES];
-  char out[BUFFER_BYTES];
+  char out[BUFFER_BYTES];   // the pattern of every message put in once, the numbers each time
+  char part[BUFFER_BYTES];  // the rest of a message that was sent in part
 };
 
 static inline uint64_t now_ns(void) {
@@ -89,7 +94,7 @@ static inline void failure_count(struct bench_load *load, int error) {
 void load__begin(struct bench_load *load);
 void load__end(struct bench_load *load, uint64_t began, uint64_t cpu_began);
 bool load__connect_begin(struct bench_load *load, uint32_t index);
-bool load__connect_finish(struct bench_load *load, uint32_t index);
+bool load__connect_finish(struct bench_load *load, const struct epoll_event *event);
 void load__close(struct bench_load *load, uint32_t index, bool reset);
 void load__closed_by_peer(struct bench_load *load, uint32_t index);
 void load__connects_abandon(struct bench_load *load);

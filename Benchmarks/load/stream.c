@@ -1,21 +1,20 @@
 // The bytes of a connection: made when sent, compared when they come back, kept nowhere.
+// No division and no copy of a payload per message: the server must be the dearer end.
 #include <string.h>
 #include <sys/socket.h>
 
 #include "internal.h"
 
-// Message `sequence` of connection `index`: both numbers, then a pattern all messages share.
-static void message_put(
-  const struct bench_load *load, char *to, uint32_t index, uint64_t sequence) {
-  uint64_t head = (uint64_t)index << 32 | (uint32_t)sequence;
-  memcpy(to, load->pattern, load->options.bytes);
-  memcpy(to, &head, sizeof head);
+// A message begins with both numbers; then comes a pattern that all messages share.
+static uint64_t head_of(uint32_t index, uint64_t sequence) {
+  return (uint64_t)index << 32 | (uint32_t)sequence;
 }
 
+// Whether `bytes` are those of message `sequence` from `offset` on.
 static bool slice_equal(
   const struct bench_load *load, const char *bytes, uint32_t index, uint64_t sequence,
   size_t offset, size_t length) {
-  uint64_t head = (uint64_t)index << 32 | (uint32_t)sequence;
+  uint64_t head = head_of(index, sequence);
   size_t in_head = 0;
   if (offset < sizeof head) {
     in_head = sizeof head - offset < length ? sizeof head - offset : length;
@@ -24,46 +23,51 @@ static bool slice_equal(
   return memcmp(bytes + in_head, load->pattern + offset + in_head, length - in_head) == 0;
 }
 
-// The stream's bytes from `offset` on, whole messages up to the buffer's end: how many were put.
-static size_t stream_put(
-  struct bench_load *load, uint32_t index, uint64_t offset, uint64_t end) {
-  size_t bytes = load->options.bytes, used = 0;
-  size_t skip = (size_t)(offset % bytes);
-  uint64_t sequence = offset / bytes;
-  if (skip != 0) {
-    message_put(load, load->out, index, sequence);
-    used = bytes - skip;
-    memmove(load->out, load->out + skip, used);
-    sequence += 1;
+// The rest of the message that was sent in part: how long it is.
+static size_t part_put(struct bench_load *load, uint32_t index, const struct connection *c) {
+  uint64_t head = head_of(index, c->sent);
+  memcpy(load->part, load->pattern, load->options.bytes);
+  memcpy(load->part, &head, sizeof head);
+  memmove(load->part, load->part + c->sent_part, load->options.bytes - c->sent_part);
+  return load->options.bytes - c->sent_part;
+}
+
+// As many of the messages that are wanted as the buffer holds: how long they are.
+static size_t whole_put(struct bench_load *load, uint32_t index, const struct connection *c) {
+  uint64_t count = c->wanted - c->sent;
+  if (count > load->out_room) count = load->out_room;
+  char *to = load->out;
+  for (uint64_t i = 0; i < count; i++, to += load->options.bytes) {
+    uint64_t head = head_of(index, c->sent + i);
+    memcpy(to, &head, sizeof head);
   }
-  while (offset + used < end && used + bytes <= BUFFER_BYTES) {
-    message_put(load, load->out + used, index, sequence);
-    used += bytes;
-    sequence += 1;
-  }
-  return used;
+  return (size_t)(to - load->out);
 }
 
 // Sends what was asked for and not sent yet, as far as the socket takes it. False: it is broken.
 bool load__flush(struct bench_load *load, uint32_t index) {
   struct connection *c = &load->connections[index];
-  uint64_t end = c->wanted * load->options.bytes;
-  while (c->bytes_sent < end) {
-    size_t length = stream_put(load, index, c->bytes_sent, end);
-    ssize_t sent = send(c->fd, load->out, length, MSG_NOSIGNAL);
+  while (c->sent < c->wanted) {
+    bool whole = c->sent_part == 0;
+    size_t length = whole ? whole_put(load, index, c) : part_put(load, index, c);
+    ssize_t sent = send(c->fd, whole ? load->out : load->part, length, MSG_NOSIGNAL);
     if (sent < 0) return errno == EAGAIN || errno == EINTR;
-    c->bytes_sent += (uint64_t)sent;
+    uint64_t bytes = c->sent_part + (uint64_t)sent;
+    c->sent += bytes / load->options.bytes;
+    c->sent_part = (uint32_t)(bytes % load->options.bytes);
     if ((size_t)sent < length) return true;
   }
   return true;
 }
 
+static uint64_t *instant(const struct bench_load *load, uint32_t index, uint64_t sequence) {
+  return &load->sent_at[index * load->ring_size + (sequence & (load->ring_size - 1))];
+}
+
 void load__issue(struct bench_load *load, uint32_t index, uint64_t count, uint64_t now) {
   struct connection *c = &load->connections[index];
-  uint64_t depth = load->options.depth;
   if (load->mode != MODE_OPEN_LOOP) {
-    uint64_t *ring = &load->sent_at[index * depth];
-    for (uint64_t i = 0; i < count; i++) ring[(c->wanted + i) % depth] = now;
+    for (uint64_t i = 0; i < count; i++) *instant(load, index, c->wanted + i) = now;
   }
   c->wanted += count;
   load->outstanding += count;
@@ -71,8 +75,7 @@ void load__issue(struct bench_load *load, uint32_t index, uint64_t count, uint64
 }
 
 static uint64_t began_at(const struct bench_load *load, uint32_t index, uint64_t sequence) {
-  uint64_t depth = load->options.depth;
-  if (load->mode != MODE_OPEN_LOOP) return load->sent_at[index * depth + sequence % depth];
+  if (load->mode != MODE_OPEN_LOOP) return *instant(load, index, sequence);
   // The k-th request of this connection is number k x connections + index of the whole run.
   uint64_t turn = (sequence - load->connections[index].base) * load->options.connections + index;
   return load->window_begin + (uint64_t)((double)turn * load->period_ns);
@@ -99,19 +102,18 @@ static uint64_t stream_check(
   uint64_t completed = 0;
   size_t size = load->options.bytes;
   while (length > 0) {
-    uint64_t sequence = c->bytes_got / size;
-    size_t offset = (size_t)(c->bytes_got % size);
-    size_t part = size - offset < length ? size - offset : length;
-    if (c->bytes_got + part > c->bytes_sent) {
-      load->result.mismatched += 1;  // never asked for
-      return completed;
-    }
-    if (!slice_equal(load, bytes, index, sequence, offset, part)) load->result.mismatched += 1;
-    c->bytes_got += part;
+    size_t part = size - c->got_part < length ? size - c->got_part : length;
+    bool asked_for = c->got < c->sent || c->got_part + part <= c->sent_part;
+    if (!asked_for || !slice_equal(load, bytes, index, c->got, c->got_part, part))
+      load->result.mismatched += 1;
+    if (!asked_for) return completed;
     bytes += part;
     length -= part;
-    if (offset + part < size) continue;
-    answered(load, index, sequence, now);
+    c->got_part += (uint32_t)part;
+    if (c->got_part < size) break;
+    answered(load, index, c->got, now);
+    c->got_part = 0;
+    c->got += 1;
     completed += 1;
   }
   return completed;

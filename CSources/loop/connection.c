@@ -17,7 +17,7 @@ void aloft__interest_update(connection *c) {
     wanted = UV_WRITABLE;
   } else {
     if (c->reading && !c->ended) wanted |= UV_READABLE;
-    if (c->queued > 0) wanted |= UV_WRITABLE;
+    if (c->queued > 0 && c->ended != INPUT_FAILED) wanted |= UV_WRITABLE;
   }
   if (wanted == c->interest) return;
   c->interest = wanted;
@@ -36,7 +36,8 @@ static int socket_error(int descriptor) {
 }
 
 static void failed(aloft__loop *loop, connection *c, int status) {
-  c->ended = 1;
+  if (c->ended == INPUT_FAILED) return; // once is enough
+  c->ended = INPUT_FAILED;
   aloft__event *event = event_add(loop, ALOFT__EVENT_FAILED, c->slot);
   event->status = status;
 }
@@ -44,22 +45,22 @@ static void failed(aloft__loop *loop, connection *c, int status) {
 // Drops the `sent` bytes at the front of the queue.
 static void queue_advance(connection *c, size_t sent) {
   c->queued -= (uint32_t)sent;
-  while (c->head != NULL) {
-    chunk *first = c->head;
+  while (c->queue != NULL) {
+    chunk *first = c->queue;
     uint32_t there = first->end - first->start;
     if (sent < there) {
       first->start += (uint32_t)sent;
       return;
     }
     sent -= there;
-    c->head = first->next;
+    c->queue = first->next;
+    if (first->next != NULL) first->next->last = first->last;
     free(first);
   }
-  c->tail = NULL;
 }
 
 static int queue_append(connection *c, const uint8_t *data, size_t length) {
-  chunk *last = c->tail;
+  chunk *last = c->queue != NULL ? c->queue->last : NULL;
   if (last != NULL) {
     size_t room = last->capacity - last->end;
     size_t part = length < room ? length : room;
@@ -75,16 +76,17 @@ static int queue_append(connection *c, const uint8_t *data, size_t length) {
   chunk *fresh = malloc(sizeof(chunk) + capacity);
   if (fresh == NULL) return -ENOMEM;
   fresh->next = NULL;
+  fresh->last = fresh;
   fresh->start = 0;
   fresh->end = (uint32_t)length;
   fresh->capacity = (uint32_t)capacity;
   memcpy(fresh->bytes, data, length);
   if (last != NULL) {
     last->next = fresh;
+    c->queue->last = fresh;
   } else {
-    c->head = fresh;
+    c->queue = fresh;
   }
-  c->tail = fresh;
   c->queued += (uint32_t)length;
   return 0;
 }
@@ -105,12 +107,12 @@ static int queue_send(connection *c) {
   while (c->queued > 0) {
     struct iovec pieces[GATHER_MAX];
     size_t count = 0, bytes = 0;
-    for (chunk *k = c->head; k != NULL && count < GATHER_MAX; k = k->next) {
+    for (chunk *k = c->queue; k != NULL && count < GATHER_MAX; k = k->next) {
       pieces[count].iov_base = k->bytes + k->start;
       pieces[count].iov_len = k->end - k->start;
       bytes += pieces[count++].iov_len;
     }
-    ssize_t sent = send_pieces(c->descriptor, pieces, count);
+    ssize_t sent = send_pieces(descriptor_of(c), pieces, count);
     if (sent < 0) return (int)sent;
     queue_advance(c, (size_t)sent);
     if ((size_t)sent < bytes) return 0;
@@ -119,7 +121,7 @@ static int queue_send(connection *c) {
 }
 
 static void on_connected(aloft__loop *loop, connection *c, int status) {
-  int error = socket_error(c->descriptor);
+  int error = socket_error(descriptor_of(c));
   if (error != 0 || status < 0) {
     failed(loop, c, error != 0 ? error : status);
     return;
@@ -139,14 +141,15 @@ static void on_writable(aloft__loop *loop, connection *c) {
   }
   if (c->queued == before) return;
   aloft__interest_update(c);
-  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = c->queued;
+  event_add(loop, ALOFT__EVENT_PROGRESS, c->slot)->length = before - c->queued;
 }
 
-static void on_readable(aloft__loop *loop, connection *c) {
+// Reads once; `error` is what the socket is known to have failed with, 0 for nothing.
+static void on_readable(aloft__loop *loop, connection *c, int error) {
   uint8_t *into = loop->arena + loop->arena_used;
   ssize_t got;
   do {
-    got = recv(c->descriptor, into, loop->options.read_bytes, 0);
+    got = recv(descriptor_of(c), into, loop->options.read_bytes, 0);
   } while (got < 0 && errno == EINTR);
   if (got > 0) {
     aloft__event *event = event_add(loop, ALOFT__EVENT_DATA, c->slot);
@@ -154,8 +157,11 @@ static void on_readable(aloft__loop *loop, connection *c) {
     event->length = (uint32_t)got;
     // The next message starts on a line of its own; 16 bytes keep loads aligned.
     loop->arena_used += ((uint32_t)got + 15u) & ~15u;
+  } else if (error != 0) {
+    // Asking for the error has cleared it, and what reads like an end is none.
+    failed(loop, c, error);
   } else if (got == 0) {
-    c->ended = 1;
+    c->ended = INPUT_ENDED;
     event_add(loop, ALOFT__EVENT_END, c->slot);
   } else if (errno != EAGAIN) {
     failed(loop, c, -errno);
@@ -178,18 +184,21 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
   if (status < 0) {
     // libuv saw an error and has stopped the handle. What had arrived before can still be read.
     c->interest = 0;
-    int error = socket_error(c->descriptor);
-    if (c->reading && !c->ended) on_readable(loop, c);
-    if (!c->ended) failed(loop, c, error != 0 ? error : -ECONNRESET);
+    int error = socket_error(descriptor_of(c));
+    if (error == 0) error = -ECONNRESET;
+    if (c->reading && c->ended == INPUT_OPEN) on_readable(loop, c, error);
+    failed(loop, c, error);
     return;
   }
   if ((events & UV_WRITABLE) && c->queued > 0) on_writable(loop, c);
-  if ((events & UV_READABLE) && c->reading && !c->ended) on_readable(loop, c);
+  if ((events & UV_READABLE) && c->reading && !c->ended) on_readable(loop, c, 0);
 }
 
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot) {
   connection *c = aloft__slot_take(loop);
-  if (c == NULL) return loop->slots_used == loop->options.connections_max ? -ENOSPC : -ENOMEM;
+  if (c == NULL) {
+    return loop->slots_used == loop->options.connections_max ? -ENOSPC : -ENOMEM;
+  }
   int status = uv_poll_init(loop->uv, &c->poll, descriptor);
   if (status < 0) {
     aloft__slot_give(loop, c);
@@ -197,7 +206,6 @@ int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot
   }
   loop->handles_open++;
   c->poll.data = loop;
-  c->descriptor = descriptor;
   c->state = state;
   c->reading = state == SLOT_OPEN;
   aloft__interest_update(c);
@@ -236,22 +244,21 @@ static void on_connection_closed(uv_handle_t *handle) {
 
 void aloft__connection_close(aloft__loop *loop, connection *c, int reset) {
   (void)loop;
+  int descriptor = descriptor_of(c);
   c->state = SLOT_CLOSING;
-  while (c->head != NULL) {
-    chunk *first = c->head;
-    c->head = first->next;
+  while (c->queue != NULL) {
+    chunk *first = c->queue;
+    c->queue = first->next;
     free(first);
   }
-  c->tail = NULL;
   c->queued = 0;
   if (reset) {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(c->descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
   // libuv has let go of the descriptor when uv_close returns; of the handle, in the callback.
   uv_close((uv_handle_t *)&c->poll, on_connection_closed);
-  close(c->descriptor);
-  c->descriptor = -1;
+  close(descriptor);
 }
 
 // Queues what is left of the chain after its first `sent` bytes.
@@ -269,11 +276,12 @@ static int chain_queue(connection *c, const aloft__operation *all, uint32_t at, 
   return 0;
 }
 
-// Try first, queue what is left. Returns the bytes queued, or a negative errno value.
+// Try first, queue what is left. Returns the bytes added to the queue, or a negative errno value.
 static int64_t operation_write(connection *c, const aloft__operation *all, uint32_t at) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
   size_t sent = 0;
-  if (c->queued == 0) {
+  uint32_t before = c->queued;
+  if (before == 0) {
     uint32_t from = at;
     for (;;) {
       struct iovec pieces[GATHER_MAX];
@@ -283,7 +291,7 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
         pieces[count].iov_len = all[from].length;
         bytes += pieces[count++].iov_len;
       }
-      ssize_t now = send_pieces(c->descriptor, pieces, count);
+      ssize_t now = send_pieces(descriptor_of(c), pieces, count);
       if (now < 0) return now;
       sent += (size_t)now;
       if ((size_t)now < bytes) break;
@@ -293,12 +301,15 @@ static int64_t operation_write(connection *c, const aloft__operation *all, uint3
   int status = chain_queue(c, all, at, sent);
   if (status < 0) return status;
   aloft__interest_update(c);
-  return c->queued;
+  return c->queued - before;
 }
 
 static int64_t operation_end(connection *c) {
   if (c->state != SLOT_OPEN) return -ENOTCONN;
-  return shutdown(c->descriptor, SHUT_WR) == 0 ? 0 : -errno;
+  if (shutdown(descriptor_of(c), SHUT_WR) == 0) return 0;
+  // A peer's reset shows here as ENOTCONN; the socket knows better.
+  int status = -errno, error = socket_error(descriptor_of(c));
+  return error != 0 ? error : status;
 }
 
 uint32_t aloft__submit(aloft__loop *loop, aloft__operation *operations, uint32_t count) {
@@ -336,7 +347,7 @@ int aloft__connection_name(aloft__loop *loop, uint32_t slot, int peer,
                            struct sockaddr_storage *name, socklen_t *length) {
   connection *c = slot_at(loop, slot);
   *length = sizeof *name;
-  int status = peer ? getpeername(c->descriptor, (struct sockaddr *)name, length)
-                    : getsockname(c->descriptor, (struct sockaddr *)name, length);
+  int status = peer ? getpeername(descriptor_of(c), (struct sockaddr *)name, length)
+                    : getsockname(descriptor_of(c), (struct sockaddr *)name, length);
   return status == 0 ? 0 : -errno;
 }

@@ -10,6 +10,7 @@
 #define SLAB_MASK (SLAB_SLOTS - 1u)
 #define SLABS_MAX 1024u // 2^20 slots
 #define NO_SLOT UINT32_MAX
+#define NO_NEXT 0xFFFFFFu
 #define LISTENERS_MAX 64u
 // One accept round: enough to keep up with a flood, few enough to let others have their turn.
 #define ACCEPTS_PER_TURN 64
@@ -17,26 +18,28 @@
 #define GATHER_MAX 64
 
 enum { SLOT_FREE = 0, SLOT_CONNECTING, SLOT_OPEN, SLOT_CLOSING };
+// The peer has ended; the socket has failed, and FAILED was reported.
+enum { INPUT_OPEN = 0, INPUT_ENDED, INPUT_FAILED };
 
-// A piece of output that the peer was too slow to take.
+// A piece of output that the peer was too slow to take. The first one of a queue knows the last.
 typedef struct chunk {
   struct chunk *next;
+  struct chunk *last;
   uint32_t start, end, capacity;
   uint8_t bytes[];
 } chunk;
 
 typedef struct connection {
   uv_poll_t poll; // first, so that a handle is its connection
-  chunk *head, *tail;
-  uint32_t queued; // bytes in the chunks
-  uint32_t slot;   // while free: the slab's next free slot
-  int32_t descriptor;
-  uint8_t state;
-  uint8_t interest; // UV_READABLE | UV_WRITABLE as libuv has been told
-  uint8_t reading;  // wants UV_READABLE
-  uint8_t ended;    // the peer has ended or the socket has failed: nothing left to read
+  chunk *queue;
+  uint32_t queued;        // bytes in the chunks
+  uint32_t slot : 24;     // while free: the slab's next free slot, NO_NEXT at its end
+  uint32_t state : 2;
+  uint32_t interest : 2;  // UV_READABLE | UV_WRITABLE as libuv has been told
+  uint32_t reading : 1;   // wants UV_READABLE
+  uint32_t ended : 2;     // INPUT_...: whether anything is left to read
 } connection;
-_Static_assert(sizeof(connection) <= 192, "three cache lines a connection");
+_Static_assert(sizeof(connection) == sizeof(uv_poll_t) + 16, "memory of an idle connection");
 
 typedef struct slab {
   connection *connections;
@@ -94,6 +97,8 @@ static inline connection *slot_at(aloft__loop *loop, uint32_t slot) {
 // loop.c
 void aloft__flush(aloft__loop *loop, int final);
 void aloft__handle_closed(aloft__loop *loop);
+// libuv keeps it in the handle until uv_close.
+static inline int descriptor_of(const connection *c) { return c->poll.io_watcher.fd; }
 static inline aloft__event *event_add(aloft__loop *loop, uint8_t kind, uint32_t slot) {
   if (loop->event_count == loop->options.events_max) aloft__flush(loop, 0);
   aloft__event *event = &loop->events[loop->event_count++];

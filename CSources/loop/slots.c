@@ -15,12 +15,14 @@ connection *aloft__slot_take(aloft__loop *loop) {
     s->connections = aloft__pages_allocate(SLAB_SLOTS * sizeof(connection));
     if (s->connections == NULL) return NULL;
     s->fresh = 0;
-    s->free = NO_SLOT;
+    s->free = NO_NEXT;
+    // Touched whole, so that connections which come and go don't let it grow page by page.
+    memset(s->connections, 0, SLAB_SLOTS * sizeof(connection));
   }
   if (at == loop->slabs_used) loop->slabs_used++;
   loop->slab_hint = at;
   uint32_t index = s->free;
-  if (index != NO_SLOT) {
+  if (index != NO_NEXT) {
     s->free = s->connections[index].slot;
   } else {
     index = s->fresh++;
@@ -30,7 +32,6 @@ connection *aloft__slot_take(aloft__loop *loop) {
   connection *c = &s->connections[index];
   memset(c, 0, sizeof *c);
   c->slot = at << SLAB_SHIFT | index;
-  c->descriptor = -1;
   return c;
 }
 

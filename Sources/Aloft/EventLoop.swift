@@ -11,8 +11,8 @@ internal import AloftEngine
 /// }
 /// await withTaskExecutorPreference(loop.executor) { … }   // or a task
 /// ```
-/// Code there must not block. Awaiting an actor of the same loop costs no hop. Tasks must have ended
-/// before the runtime is shut down: one that is enqueued after that traps.
+/// Code there must not block. Awaiting an actor of the same loop costs no hop. Tasks that outlive the
+/// runtime go on, one at a time still, but on threads of Swift's own choice.
 public struct EventLoop: Sendable, Hashable {
   let core: AloftEngine.EventLoop
 
@@ -51,11 +51,7 @@ public struct EventLoop: Sendable, Hashable {
     if isCurrent { return try body() }
     return unsafe try await withUnsafeThrowingContinuation { continuation in
       let reply = unsafe Reply(continuation)
-      do throws(EngineError) {
-        try core.execute { reply.resume(with: Result { try body() }) }
-      } catch {
-        reply.resume(with: .failure(AloftError(error)))
-      }
+      core.executeUnrefused { reply.resume(with: Result { try body() }) }
     }
   }
 

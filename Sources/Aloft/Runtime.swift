@@ -162,16 +162,12 @@ public final class Runtime: Sendable {
     return unsafe try await withUnsafeThrowingContinuation { continuation in
       let reply = unsafe Reply(continuation)
       let waiting = ConnectingHandler(address: address, reply: reply, then: handler)
-      do throws(EngineError) {
-        try core.execute {
-          do throws(EngineError) {
-            _ = try core.connect(to: address.value, from: local?.value, handler: waiting)
-          } catch {
-            reply.resume(with: .failure(AloftError(error)))
-          }
+      core.executeUnrefused {
+        do throws(EngineError) {
+          _ = try core.connect(to: address.value, from: local?.value, handler: waiting)
+        } catch {
+          reply.resume(with: .failure(AloftError(error)))
         }
-      } catch {
-        reply.resume(with: .failure(AloftError(error)))
       }
     }
   }
@@ -198,15 +194,11 @@ public final class Runtime: Sendable {
   private static func drain(_ loop: AloftEngine.EventLoop, within limit: Duration) async throws {
     unsafe try await withUnsafeThrowingContinuation { continuation in
       let reply = unsafe Reply<Void>(continuation)
-      do throws(EngineError) {
-        try loop.execute {
-          loop.drain()
-          loop.whenEmpty { reply.resume(with: .success(())) }
-          let wait = UInt64(max(0, limit.milliseconds))
-          _ = loop.startTimer(afterMilliseconds: wait) { reply.resume(with: .success(())) }
-        }
-      } catch {
-        reply.resume(with: .failure(AloftError(error)))
+      loop.executeUnrefused {
+        loop.drain()
+        loop.whenEmpty { reply.resume(with: .success(())) }
+        let wait = UInt64(max(0, limit.milliseconds))
+        _ = loop.startTimer(afterMilliseconds: wait) { reply.resume(with: .success(())) }
       }
     }
   }

@@ -4,8 +4,9 @@
 /// An index says where, not whose: nodes are used again, the last freed first. `TimerWheel` takes
 /// the owner's payload beside it, which is the proof of ownership.
 @frozen
+@usableFromInline
 package struct TimerIndex: Hashable, Sendable {
-  package var rawValue: UInt32
+  @usableFromInline package var rawValue: UInt32
 
   @inlinable
   package init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -13,11 +14,12 @@ package struct TimerIndex: Hashable, Sendable {
 
 /// A timer that has come due and been handed over. Its node is free again.
 @frozen
+@usableFromInline
 package struct DueTimer: Hashable, Sendable {
   /// The name it had; an owner that keeps one compares and clears it.
-  package var index: TimerIndex
+  @usableFromInline package var index: TimerIndex
   /// What `start` was given.
-  package var payload: UInt32
+  @usableFromInline package var payload: UInt32
 
   @inlinable
   package init(index: TimerIndex, payload: UInt32) {

@@ -72,6 +72,8 @@ extension TimerWheel {
   /// The top level alone goes round: its numbers start behind the one of the hand.
   @inline(never)
   func earliestAtTop() -> UInt32? {
+    // The second word of the summary ends with the bit of due and overdue.
+    guard unsafe summary[0] | (summary[1] & 0xffff) != 0 else { return nil }
     let first = Int(Self.topBegin) / 64
     let words = Int(Self.topBuckets) / 64
     let digit = Int(UInt32(truncatingIfNeeded: hand) &>> Self.topShift)

@@ -38,9 +38,10 @@
 /// **Threads**: one, the loop's. No call blocks; only `init` and deadlines beyond `ticksAheadMax`
 /// allocate.
 @safe
+@usableFromInline
 package struct TimerWheel: ~Copyable {
   /// The largest distance of a deadline that a node can tell from one in the past, in ticks.
-  package static var ticksAheadMax: UInt64 { UInt64(Int32.max) }
+  @inlinable package static var ticksAheadMax: UInt64 { UInt64(Int32.max) }
 
   @inlinable static var lowBuckets: UInt32 { 1 << 10 }
   @inlinable static var middleBuckets: UInt32 { 1 << 11 }
@@ -61,7 +62,7 @@ package struct TimerWheel: ~Copyable {
   @inlinable static var summaryWords: Int { (maskWords + 63) / 64 }
 
   /// How many timers may run at a time.
-  package let timersMax: Int
+  @usableFromInline package let timersMax: Int
   /// How many run: started and neither cancelled nor handed over by `popDue`.
   @inlinable package var count: Int { Int(untouched &- Self.firstTimer) &- freedCount }
   /// The last tick that `advance` was given.

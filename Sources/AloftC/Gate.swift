@@ -62,7 +62,7 @@ extension EventLoop {
   }
 
   /// Has `body` run on this loop and waits for it. Not on any loop's thread.
-  func ask(_ body: @escaping () throws(Failure) -> Void) throws(Failure) {
+  func ask(_ body: @escaping @Sendable () throws(Failure) -> Void) throws(Failure) {
     let gate = Gate()
     let answer = Answer()
     send(Question(gate), answer, body)
@@ -71,9 +71,9 @@ extension EventLoop {
   }
 
   private func send(
-    _ question: consuming Question, _ answer: Answer, _ body: @escaping () throws(Failure) -> Void
+    _ question: consuming Question, _ answer: Answer, _ body: @escaping @Sendable () throws(Failure) -> Void
   ) {
-    executeAlways { [question] in
+    executeUnrefused { [question] in
       do throws(Failure) {
         try body()
         answer.failure = nil

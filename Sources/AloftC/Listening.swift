@@ -42,7 +42,7 @@ extension Runtime {
         loop.closeListener(UInt16(index))
         listeners.didClose(index)
       } else if here != nil {
-        loop.executeAlways { [unowned self] in
+        loop.executeUnrefused { [unowned self] in
           loop.closeListener(UInt16(index))
           listeners.didClose(index)
         }
@@ -59,7 +59,7 @@ extension Runtime {
 ///
 /// TCP: each loop has a socket of its own on the port, among which the system deals connections
 /// out. A Unix-domain socket can't be had twice: one loop listens, and hands the descriptors on.
-private struct ListenPlan {
+private struct ListenPlan: Sendable {
   let runtime: Runtime
   let index: Int
   let address: SocketAddress
@@ -116,7 +116,7 @@ private struct ListenPlan {
     let bound = try first(on: here)
     let generation = runtime.listeners.generation(index)
     for loop in runtime.loops where loop !== here {
-      loop.executeAlways { [unowned runtime, self] in
+      loop.executeUnrefused { [unowned runtime, self] in
         guard runtime.listeners.isWanted(index, generation) else { return }
         do throws(Failure) {
           try join(loop, bound)

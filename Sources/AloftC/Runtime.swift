@@ -97,7 +97,7 @@ final class Runtime: @unchecked Sendable {
       stop()
       return
     }
-    for loop in loops { loop.executeAlways { [unowned self] in drain(loop, drainMax) } }
+    for loop in loops { loop.executeUnrefused { [unowned self] in drain(loop, drainMax) } }
   }
 
   private func drain(_ loop: EventLoop, _ most: UInt32) {

@@ -35,7 +35,8 @@ struct ConnectionState {
   var spare: UInt8
   /// What goes with the reason.
   var detail: UInt32
-  /// Bytes in the driver's queue.
+  /// Bytes in the driver's queue, those included that it has sent and not yet reported: what
+  /// writes have added less what `progress` events have taken off, in whatever order they come.
   var queued: UInt32
   /// Bytes and last operation in the batch under way; of no meaning unless `batch` is that batch.
   var pending: UInt32

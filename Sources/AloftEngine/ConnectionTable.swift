@@ -40,6 +40,8 @@ struct ConnectionTable: ~Copyable {
     let index = Int(slot) >> Self.shift
     if unsafe chunks[index] == nil {
       guard let memory = unsafe pages.allocatePages(bytes: Self.chunkBytes) else { return false }
+      // Touched whole, so that connections which come and go don't let it grow page by page.
+      unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.chunkBytes)
       unsafe chunks[index] = memory.bindMemory(to: ConnectionState.self, capacity: Self.chunkSlots)
     }
     unsafe find(slot)!.initialize(to: state)

@@ -7,7 +7,6 @@ extension EventLoop {
   package func connect(
     to address: SocketAddress, from local: SocketAddress? = nil, handler: ConnectionHandler
   ) throws(EngineError) -> ConnectionID {
-    preconditionOnLoop()
     try checkRunning()
     readClockBetweenTurns()
     switch driver.connect(to: address, from: local) {
@@ -26,21 +25,26 @@ extension EventLoop {
     }
   }
 
-  /// A connection that began in the midst of the end, out of another's `closed`, would outlive it.
   private func checkRunning() throws(EngineError) {
-    if unsafe hot.pointee.stopped {
-      throw EngineError(.closed, "the event loop has ended")
-    }
+    preconditionOnLoop()
+    if unsafe hot.pointee.stopped { throw EngineError(.closed, "the event loop has ended") }
   }
 
   func systemError(_ what: String, _ status: Int32) -> EngineError {
-    EngineError(.system, errno: -status, "\(what): \(describeErrno(-status))")
+    if status == -Self.noSlot {
+      return EngineError(
+        .connectionLimit, errno: -status,
+        "\(what): the event loop's \(options.connectionsMax) connections are all in use")
+    }
+    return EngineError(.system, errno: -status, "\(what): \(describeErrno(-status))")
   }
+
+  /// `ENOSPC`, which no socket call answers: the driver has no slot left.
+  private static let noSlot: Int32 = 28
 
   package func listen(
     _ request: ListenRequest, handler: ConnectionHandler
   ) throws(EngineError) -> SocketAddress {
-    preconditionOnLoop()
     try checkRunning()
     switch driver.listen(request) {
     case .success(let bound):
@@ -144,7 +148,9 @@ extension EventLoop {
     }
   }
 
-  /// Has another handler told of the connection from now on.
+  /// Has another handler told of the connection from now on, from within `received` beginning with
+  /// the bytes behind those just told. To one of another framing only between frames: from within
+  /// `received` or `opened`.
   package func setHandler(_ id: ConnectionID, _ handler: ConnectionHandler) {
     guard let state = unsafe find(id), let old = unsafe state.pointee.handler else { return }
     unsafe state.pointee.handler = .passRetained(handler)
@@ -173,13 +179,14 @@ extension EventLoop {
   }
 
   package func name(of id: ConnectionID, peer: Bool) -> SocketAddress? {
-    guard unsafe find(id) != nil else { return nil }
+    guard let state = unsafe find(id), unsafe state.pointee.phase != .free else { return nil }
     return driver.name(of: id.slot, peer: peer)
   }
 
   /// Closes the listeners and asks every connection's handler to come to an end.
   package func drain() {
     preconditionOnLoop()
+    unsafe hot.pointee.draining = true
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       guard unsafe state.pointee.phase == .open, let handler = unsafe state.pointee.handler else {

@@ -27,7 +27,7 @@ extension EventLoop {
       if case .none = $0.settings.framing {
         unsafe $0.received(id(event.slot, state.pointee.generation), bytes)
       } else {
-        unsafe receivedFramed(event.slot, state, $0, bytes)
+        unsafe receivedFramed(event.slot, state, bytes)
       }
     }
   }
@@ -40,7 +40,7 @@ extension EventLoop {
     case .refused: refused(event)
     case .connected: connected(event.slot)
     case .end: ended(event.slot)
-    case .progress: progressed(event.slot, queued: event.length)
+    case .progress: progressed(event.slot, sent: event.length)
     case .failed: failed(event.slot, errno: -event.status)
     case .data, nil: preconditionFailure("event of unknown kind \(event.kind)")
     }
@@ -94,13 +94,21 @@ extension EventLoop {
     unsafe handler._withUnsafeGuaranteedRef {
       unsafe $0.opened(id(slot, state.pointee.generation))
     }
+    // Who was still connecting when `drain` was called is asked now.
+    guard unsafe hot.pointee.draining && state.pointee.phase == .open,
+      let present = unsafe state.pointee.handler
+    else { return }
+    unsafe present._withUnsafeGuaranteedRef {
+      unsafe $0.draining(id(slot, state.pointee.generation))
+    }
   }
 
   func refused(_ event: Event) {
     statistics.refused.add(1)
     let listener = Int(event.tag)
     if event.flags & Event.listenerPaused != 0 {
-      _ = startTimer(afterMilliseconds: Self.listenerPause) { [unowned self] in
+      _ = startTimer(afterMilliseconds: Self.listenerPause, period: 0, beyondLimit: true) {
+        [unowned self] in
         driver.resumeListener(event.tag)
       }
     }
@@ -135,10 +143,13 @@ extension EventLoop {
     unsafe drop(slot, state, .system(errno))
   }
 
-  private func progressed(_ slot: UInt32, queued: UInt32) {
-    guard let state = unsafe hot.pointee.table.find(slot), let handler = unsafe state.pointee.handler
+  private func progressed(_ slot: UInt32, sent: UInt32) {
+    guard let state = unsafe hot.pointee.table.find(slot),
+      let handler = unsafe state.pointee.handler
     else { return }
+    guard unsafe state.pointee.phase == .open || state.pointee.phase == .closing else { return }
     let tick = unsafe UInt32(truncatingIfNeeded: hot.pointee.tick)
+    let queued = unsafe state.pointee.queued - sent
     unsafe state.pointee.queued = queued
     unsafe state.pointee.progress = tick
     unsafe state.pointee.activity = tick

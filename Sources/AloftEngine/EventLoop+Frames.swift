@@ -2,13 +2,33 @@
 /// in parts is put together in memory of its own size.
 extension EventLoop {
   func receivedFramed(
-    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ handler: ConnectionHandler,
-    _ bytes: UnsafeRawBufferPointer
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeRawBufferPointer
   ) {
-    guard case .lengthPrefixed(let limit) = handler.settings.framing else { return }
-    // A handler may feed the loop such that this connection's state moves on: checked each time.
     var rest = unsafe bytes[...]
+    // A handler may close the connection or set another handler in the midst of this.
     while unsafe !rest.isEmpty && state.pointee.phase == .open {
+      guard let current = unsafe state.pointee.handler else { return }
+      unsafe current._withUnsafeGuaranteedRef {
+        unsafe receivedFramed(slot, state, $0, &rest)
+      }
+    }
+  }
+
+  /// As long as the handler stays the connection's.
+  private func receivedFramed(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ handler: ConnectionHandler,
+    _ rest: inout Slice<UnsafeRawBufferPointer>
+  ) {
+    guard case .lengthPrefixed(let limit) = handler.settings.framing else {
+      let bytes = unsafe UnsafeRawBufferPointer(rebasing: rest)
+      unsafe rest = rest[rest.endIndex...]
+      unsafe handler.received(id(slot, state.pointee.generation), bytes)
+      return
+    }
+    let this = unsafe state.pointee.handler?.toOpaque()
+    while unsafe !rest.isEmpty && state.pointee.phase == .open
+      && state.pointee.handler?.toOpaque() == this
+    {
       if unsafe state.pointee.frame != nil || rest.count < 4 {
         unsafe fill(slot, state, handler, &rest, limit)
         continue

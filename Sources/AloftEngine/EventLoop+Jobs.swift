@@ -36,37 +36,39 @@ extension EventLoop {
     }
   }
 
-  /// Any thread: the same for what must not be refused: the few steps of a shutdown. Spills where
-  /// the inbox is full. Released unrun when the loop has ended.
-  package func executeAlways(_ body: @escaping () -> Void) {
+  /// Any thread: the same without a limit, for callers of whom each has at most one such job under
+  /// way, such as a suspended task. After the loop's end the job is released unrun.
+  package func executeUnrefused(_ body: sending @escaping () -> Void) {
     let word = unsafe UInt(bitPattern: Unmanaged.passRetained(Job(body)).toOpaque())
-    if overflow.isEmpty || isCurrent, send(word) { return }
-    overflow.push(word)
-    driver.wake()
-    if ended.load(ordering: .sequentiallyConsistent) { discardLateWords() }
+    sendUnrefused(word)
   }
 
-  /// Any thread: the same for a job that must not be refused. Spills where the inbox is full.
+  /// Any thread: runs a job of Swift concurrency, which can't be refused. After the loop's end such
+  /// jobs run on the threads that enqueue them, still one at a time.
   package func enqueueJob(_ job: UnownedJob) {
     let word = unsafe unsafeBitCast(job, to: UInt.self) | Tag.executor
-    if isCurrent {
+    sendUnrefused(word)
+  }
+
+  private func sendUnrefused(_ word: UInt) {
+    if isCurrent, !ended.load(ordering: .relaxed) {
       unsafe hot.pointee.jobs.append(word)
       return
     }
-    precondition(!ended.load(ordering: .acquiring), "a task was enqueued on a loop that has ended")
     if overflow.isEmpty, send(word) { return }
     overflow.push(word)
     driver.wake()
+    if ended.load(ordering: .sequentiallyConsistent) { serveLateWords() }
   }
 
   /// False when there is no room.
   private func send(_ word: UInt) -> Bool {
-    if isCurrent {
+    if isCurrent, !ended.load(ordering: .relaxed) {
       unsafe hot.pointee.jobs.append(word)
       return true
     }
     defer {
-      if ended.load(ordering: .sequentiallyConsistent) { discardLateWords() }
+      if ended.load(ordering: .sequentiallyConsistent) { serveLateWords() }
     }
     let result =
       if let from = EventLoop.current, from.position < siblings.count,
@@ -115,9 +117,7 @@ extension EventLoop {
     case Tag.job:
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
-    case Tag.executor:
-      let job = unsafe unsafeBitCast(word & ~Tag.mask, to: UnownedJob.self)
-      unsafe job.runSynchronously(on: unownedExecutor)
+    case Tag.executor: runTaskJob(word)
     default:
       adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
     }
@@ -127,7 +127,7 @@ extension EventLoop {
 
   /// Deals accepted descriptors out in turn.
   func handed(descriptor: Int32, listener: UInt16) {
-    let target = siblings[nextTarget()]
+    let target = siblings.isEmpty ? self : siblings[nextTarget()]
     let word = UInt(UInt32(bitPattern: descriptor)) << 16 | UInt(listener) << 3 | Tag.descriptor
     if target === self || !target.send(word) { adopt(descriptor: descriptor, listener: listener) }
   }
@@ -153,15 +153,21 @@ extension EventLoop {
     return target
   }
 
-  /// Lets go of a word that won't be run. Whoever waits for a job sees to it that its release
-  /// answers them.
-  func discard(_ word: UInt) {
+  private func runTaskJob(_ word: UInt) {
+    let job = unsafe unsafeBitCast(word & ~Tag.mask, to: UnownedJob.self)
+    unsafe job.runSynchronously(
+      isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+  }
+
+  /// What becomes of a word that came after the end. Whoever waits for a job sees to it that its
+  /// release answers them.
+  func serveLate(_ word: UInt) {
     switch word & Tag.mask {
     case Tag.job:
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).release()
     case Tag.executor:
-      preconditionFailure("a task was enqueued on an event loop that has ended")
+      runTaskJob(word)
     default:
       driver.discard(descriptor: Int32(truncatingIfNeeded: word >> 16))
     }

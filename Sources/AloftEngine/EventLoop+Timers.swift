@@ -10,7 +10,15 @@ extension EventLoop {
     afterMilliseconds delay: UInt64, period: UInt32 = 0, _ action: @escaping () -> Void
   ) -> TimerID? {
     preconditionOnLoop()
-    guard unsafe hot.pointee.timers.count < options.timersMax,
+    return startTimer(afterMilliseconds: delay, period: period, beyondLimit: false, action)
+  }
+
+  /// `beyondLimit`: the loop's own timers, of which a listener has one at most. The wheel has room.
+  func startTimer(
+    afterMilliseconds delay: UInt64, period: UInt32, beyondLimit: Bool,
+    _ action: @escaping () -> Void
+  ) -> TimerID? {
+    guard unsafe beyondLimit || hot.pointee.timers.count < options.timersMax,
       let index = unsafe hot.pointee.timers.insert(period: period, action: action)
     else { return nil }
     let payload = UserTimers.payloadBit | index
@@ -82,7 +90,8 @@ extension EventLoop {
   // MARK: The connections'
 
   /// Milliseconds until the next of a connection's time-outs, and what it means; nil without any.
-  /// Negative and zero mean due.
+  /// Negative and zero mean due. The tick in which something happened may have been all but over:
+  /// one more is waited for, so that no time-out is early.
   private func nextTimeout(
     _ state: UnsafeMutablePointer<ConnectionState>, _ settings: ConnectionSettings
   ) -> (left: Int64, reason: CloseReason)? {
@@ -90,14 +99,14 @@ extension EventLoop {
     let sinceProgress = unsafe Int64(tick &- state.pointee.progress)
     if unsafe state.pointee.phase == .connecting {
       guard settings.connectTimeout > 0 else { return nil }
-      return (Int64(settings.connectTimeout) - sinceProgress, .connectTimeout)
+      return (Int64(settings.connectTimeout) + 1 - sinceProgress, .connectTimeout)
     }
     var next: (left: Int64, reason: CloseReason)?
     if settings.stallTimeout > 0, unsafe state.pointee.queued > 0 {
-      next = (Int64(settings.stallTimeout) - sinceProgress, .writeStalled)
+      next = (Int64(settings.stallTimeout) + 1 - sinceProgress, .writeStalled)
     }
     if settings.idleTimeout > 0, unsafe state.pointee.phase == .open {
-      let left = unsafe Int64(settings.idleTimeout) - Int64(tick &- state.pointee.activity)
+      let left = unsafe Int64(settings.idleTimeout) + 1 - Int64(tick &- state.pointee.activity)
       if left < next?.left ?? .max { next = (left, .idleTimeout) }
     }
     return next
@@ -119,7 +128,8 @@ extension EventLoop {
   }
 
   private func connectionTimeDue(_ slot: UInt32) {
-    guard let state = unsafe hot.pointee.table.find(slot), let handler = unsafe state.pointee.handler
+    guard let state = unsafe hot.pointee.table.find(slot),
+      let handler = unsafe state.pointee.handler
     else { return }
     unsafe state.pointee.timer = 0
     let next = unsafe handler._withUnsafeGuaranteedRef { unsafe nextTimeout(state, $0.settings) }

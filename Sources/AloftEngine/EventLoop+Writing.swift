@@ -55,15 +55,16 @@ extension EventLoop {
       unsafe !state.pointee.flags.contains(.ending), let handler = unsafe state.pointee.handler
     else { return .closed }
     let limit = unsafe handler._withUnsafeGuaranteedRef { $0.settings.queuedMax }
-    guard unsafe hasRoom(for: bytes.count, state, limit: Int(limit)) else { return .wouldBlock }
-    unsafe take(id.slot, state, bytes)
+    guard unsafe hasRoom(for: bytes.count, state, limit: Int(limit)) else {
+      return unsafe refusal(state)
+    }
+    unsafe add(id.slot, state, bytes)
     return .accepted
   }
 
   @inline(__always)
-  private func take(
-    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>,
-    _ bytes: UnsafeRawBufferPointer
+  private func add(
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ bytes: UnsafeRawBufferPointer
   ) {
     guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     statistics.bytesWritten.add(UInt64(bytes.count))
@@ -75,6 +76,11 @@ extension EventLoop {
     }
   }
 
+  /// Looking for room may have shown that the connection is broken.
+  private func refusal(_ state: UnsafeMutablePointer<ConnectionState>) -> WriteResult {
+    unsafe state.pointee.phase == .open ? .wouldBlock : .closed
+  }
+
   /// A frame: four bytes of length, big-endian, and the payload; both or neither.
   package func writeFrame(_ id: ConnectionID, _ payload: UnsafeRawBufferPointer) -> WriteResult {
     guard let state = unsafe find(id), unsafe state.pointee.phase == .open,
@@ -82,12 +88,12 @@ extension EventLoop {
     else { return .closed }
     let limit = unsafe handler._withUnsafeGuaranteedRef { $0.settings.queuedMax }
     guard unsafe hasRoom(for: payload.count + 4, state, limit: Int(limit)) else {
-      return .wouldBlock
+      return unsafe refusal(state)
     }
+    // There is room for both; to ask again in between could refuse the second.
     var length = UInt32(truncatingIfNeeded: payload.count).bigEndian
-    unsafe withUnsafeBytes(of: &length) { unsafe take(id.slot, state, $0) }
-    // No second look for room: a header without its payload would spoil the stream.
-    unsafe take(id.slot, state, payload)
+    unsafe withUnsafeBytes(of: &length) { unsafe add(id.slot, state, $0) }
+    unsafe add(id.slot, state, payload)
     return .accepted
   }
 
@@ -136,6 +142,7 @@ extension EventLoop {
       unsafe state.pointee.tail = UInt32(truncatingIfNeeded: hot.pointee.batch.count)
       unsafe append(Operation(.segment, slot: slot, data: start, length: length))
     } else {
+      unsafe state.pointee.activity = UInt32(truncatingIfNeeded: hot.pointee.tick)
       unsafe state.pointee.batch = unsafe hot.pointee.batchNumber
       unsafe state.pointee.pending = length
       unsafe state.pointee.tail = UInt32(truncatingIfNeeded: hot.pointee.batch.count)
@@ -210,9 +217,8 @@ extension EventLoop {
       }
     case .close:
       guard let state = unsafe hot.pointee.table.find(slot) else { return }
-      if operation.result > 0 {
-        unsafe queueGrew(slot, state, UInt32(operation.result))
-      } else if unsafe state.pointee.phase == .closing {
+      // With bytes queued the driver has not closed; `progress` comes when they are gone.
+      if unsafe operation.result == 0 && state.pointee.phase == .closing {
         unsafe state.pointee.phase = .dead
         unsafe hot.pointee.finished.append(slot)
       }
@@ -222,12 +228,13 @@ extension EventLoop {
   }
 
   private func queueGrew(
-    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ queued: UInt32
+    _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ added: UInt32
   ) {
     guard unsafe state.pointee.phase == .open || state.pointee.phase == .closing,
       let handler = unsafe state.pointee.handler
     else { return }
     let before = unsafe state.pointee.queued
+    let queued = before + added
     unsafe state.pointee.queued = queued
     if before == 0 {
       unsafe state.pointee.progress = UInt32(truncatingIfNeeded: hot.pointee.tick)

@@ -41,12 +41,14 @@ package final class EventLoop: @unchecked Sendable {
   let stopRequested = Atomic<Bool>(false)
   /// Nobody drains the inbox any more.
   let ended = Atomic<Bool>(false)
-  private let discarding = Atomic<Bool>(false)
+  private let servingLate = Atomic<Bool>(false)
   let hot: UnsafeMutablePointer<HotState>
   let arenaStart: UInt
   let arenaEnd: UInt
 
-  package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver) throws(EngineError) {
+  package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
+    throws(EngineError)
+  {
     guard let number = LoopTable.claim() else {
       throw EngineError(
         .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
@@ -56,16 +58,21 @@ package final class EventLoop: @unchecked Sendable {
     self.options = options
     self.driver = driver
     inbox = LoopInbox(
-      owner: position, loops: loops, laneCapacity: options.laneCapacity, foreignCapacity: options.inboxCapacity)
+      owner: position, loops: loops, laneCapacity: options.laneCapacity,
+      foreignCapacity: options.inboxCapacity)
     let generation = unsafe LoopTable.entries[number].generation
     unsafe hot = .allocate(capacity: 1)
     unsafe hot.initialize(
       to: HotState(
-        driver: driver, timersMax: options.timersMax + options.connectionsMax,
+        driver: driver,
+        timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation))
     arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
     arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
   }
+
+  /// One for each listener.
+  private static let ownTimersMax = 64
 
   deinit {
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
@@ -116,25 +123,28 @@ package final class EventLoop: @unchecked Sendable {
     precondition(isCurrent, "called off the event loop's own thread")
   }
 
-  /// After the driver has run for the last time: what was sent too late is released unrun.
+  /// On the loop's thread, after the driver has run for the last time.
   package func end() {
     ended.store(true, ordering: .sequentiallyConsistent)
-    discardLateWords()
+    while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
+    serveLateWords()
   }
 
-  /// Whoever sends and then finds the loop ended does this, so that no word stays behind.
-  func discardLateWords() {
-    while discarding.exchange(true, ordering: .acquiring) { sched_yield() }
-    unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in
-      while true {
-        let count = unsafe inbox.drain(into: words)
-        if count == 0 { break }
-        for index in 0..<count { unsafe discard(words[index]) }
+  /// Whoever sends and then finds the loop ended does this, so that no word stays behind: one
+  /// thread at a time, and whoever comes meanwhile leaves its word to that one.
+  func serveLateWords() {
+    repeat {
+      guard !servingLate.exchange(true, ordering: .sequentiallyConsistent) else { return }
+      unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in
+        while true {
+          let count = unsafe inbox.drain(into: words)
+          if count == 0 { break }
+          for index in 0..<count { unsafe serveLate(words[index]) }
+        }
       }
-    }
-    while let word = unsafe hot.pointee.jobs.popFirst() { discard(word) }
-    overflow.drain { discard($0) }
-    discarding.store(false, ordering: .releasing)
+      overflow.drain { serveLate($0) }
+      _ = servingLate.exchange(false, ordering: .sequentiallyConsistent)
+    } while !inbox.isEmpty || !overflow.isEmpty
   }
 
   // MARK: The turn
@@ -210,24 +220,23 @@ package final class EventLoop: @unchecked Sendable {
   }
 
   /// Carries out what the handlers asked for, and tells them what came of it, until nothing is
-  /// left. Handlers that ask for more from within `closed` and `writable` are served in rounds.
+  /// left. Nothing may be left: the driver gives closed slots to new connections, and its arena to
+  /// new bytes, as soon as the turn is over. It comes to an end, since every round closes a
+  /// connection, and no slot is used twice in a turn.
   func settle() {
-    for _ in 0..<Self.settleRoundsMax {
-      if unsafe hot.pointee.batch.count > 0 { submit() }
+    repeat {
+      submit()
       deliverFinished()
       deliverWritable()
-      if unsafe hot.pointee.batch.count == 0 && hot.pointee.finished.isEmpty { break }
-    }
+    } while unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
     while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
   }
-
-  /// After so many rounds the rest waits until the driver has been asked for events again.
-  private static let settleRoundsMax = 16
 
   private func reportEmpty() {
     guard let onEmpty = unsafe hot.pointee.onEmpty else { return }
     unsafe hot.pointee.onEmpty = nil
     onEmpty()
+    settle()
   }
 
   // MARK: The end
@@ -240,16 +249,23 @@ package final class EventLoop: @unchecked Sendable {
 
   private func shutDown() {
     guard unsafe !hot.pointee.stopped else { return }
+    // From here on nothing begins, whatever handlers and jobs ask for.
     unsafe hot.pointee.stopped = true
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       unsafe drop(slot, state, .shutdown)
     }
     settle()
-    runJobs()
-    settle()
+    // Swift's jobs must run somewhere; a task that goes on for ever is not waited for.
+    for _ in 0..<Self.lastRounds {
+      runJobs()
+      settle()
+      if unsafe hot.pointee.jobs.count == 0 && inbox.isEmpty && overflow.isEmpty { break }
+    }
     driver.stop()
   }
+
+  private static let lastRounds = 1_024
 
   /// Calls `action` once when no connection is left: at the end of this turn, or of a later one.
   package func whenEmpty(_ action: @escaping () -> Void) {

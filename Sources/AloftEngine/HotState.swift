@@ -30,6 +30,7 @@ struct HotState: ~Copyable {
   /// False while a host's own callbacks run on the thread, who may call us between turns.
   var inTurn = false
   var stopped = false
+  var draining = false
   /// Whose turn it is to be handed a connection.
   var nextSibling = 0
   /// When the loop last had something to do, and for how long it polls before it sleeps.

@@ -13,7 +13,7 @@ package enum EventKind: UInt8 {
   case data = 4
   /// The peer has shut its sending side down.
   case end = 5
-  /// `length`: bytes still queued after some were sent to a slow peer.
+  /// `length`: bytes of the queue that a slow peer has taken now.
   case progress = 6
   /// `status`: the slot's socket is broken and must be closed.
   case failed = 7
@@ -72,7 +72,7 @@ package struct Operation {
   package var next: UInt32 = Self.noSegment
   package var length: UInt32
   package var data: UnsafePointer<UInt8>?
-  /// Written by `submit`: bytes left queued, or a negative errno value.
+  /// Written by `submit`: bytes that a write has added to the queue, or a negative errno value.
   package var result: Int64 = 0
 
   package static let noSegment = UInt32.max

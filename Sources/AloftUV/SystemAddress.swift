@@ -20,7 +20,8 @@ struct SystemAddress {
       var path = path
       status = path.withUTF8 { bytes in
         unsafe bytes.withMemoryRebound(to: CChar.self) {
-          unsafe $0.isEmpty ? -EINVAL : aloft__unix_address($0.baseAddress!, $0.count, &storage, &length)
+          unsafe $0.isEmpty
+            ? -EINVAL : aloft__unix_address($0.baseAddress!, $0.count, &storage, &length)
         }
       }
     }
@@ -40,7 +41,8 @@ struct SystemAddress {
     var storage = storage
     var port: UInt16 = 0
     return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 128) { text in
-      let status = unsafe aloft__format_address(&storage, length, text.baseAddress!, text.count, &port)
+      let status = unsafe aloft__format_address(
+        &storage, length, text.baseAddress!, text.count, &port)
       guard status == 0 else { return nil }
       let host = unsafe String(cString: text.baseAddress!)
       return storage.ss_family == sa_family_t(AF_UNIX)

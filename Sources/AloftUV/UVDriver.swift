@@ -60,7 +60,9 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   deinit { unsafe place.deallocate() }
 
-  package func attach(_ eventLoop: EventLoop) { unsafe self.eventLoop = unsafe .passUnretained(eventLoop) }
+  package func attach(_ eventLoop: EventLoop) {
+    unsafe self.eventLoop = unsafe .passUnretained(eventLoop)
+  }
 
   /// Runs the loop until `stop`; then closes it. For loops of ours.
   package func run() {
@@ -88,7 +90,9 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   private func turn(_ events: UnsafePointer<aloft__event>?, _ count: UInt32, _ final: Bool) {
     let records = unsafe UnsafeRawPointer(events!).assumingMemoryBound(to: Event.self)
-    unsafe eventLoop!._withUnsafeGuaranteedRef { unsafe $0.turn(records, count: Int(count), final: final) }
+    unsafe eventLoop!._withUnsafeGuaranteedRef {
+      unsafe $0.turn(records, count: Int(count), final: final)
+    }
   }
 
   /// The engine's records are the shim's, byte for byte.
@@ -163,7 +167,8 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   package func name(of slot: UInt32, peer: Bool) -> SocketAddress? {
     var name = SystemAddress()
-    let status = unsafe aloft__connection_name(loop, slot, peer ? 1 : 0, &name.storage, &name.length)
+    let status = unsafe aloft__connection_name(
+      loop, slot, peer ? 1 : 0, &name.storage, &name.length)
     return status == 0 ? name.address : nil
   }
 

@@ -12,7 +12,7 @@ enum ServerKind: String, CaseIterable, ExpressibleByArgument {
   func missing(on machine: Machine) -> String? {
     switch self {
     case .aloft:
-      RoleServe.isBuilt ? nil : "not built"
+      nil
     case .floorEpoll, .floorUV:
       FileManager.default.isExecutableFile(atPath: machine.sibling(rawValue))
         ? nil : "skipped: build it with `swift build -c release`"
@@ -50,8 +50,10 @@ enum ServerKind: String, CaseIterable, ExpressibleByArgument {
 
   /// Whether it can spin instead of sleeping: the others are left out where that is measured.
   var canBusyPoll: Bool { self != .swiftNIO }
-  /// Whether it answers the line `stats`.
+  /// Whether it answers the line `stats`, which counting connections needs.
   var answersStats: Bool { self != .swiftNIO }
+  /// Whether one process of it can hold more connections than the limit of descriptors.
+  var hasPrivateDescriptors: Bool { self == .aloft }
 
   private static let nioPackage = "Benchmarks/peers/nio-echo"
 

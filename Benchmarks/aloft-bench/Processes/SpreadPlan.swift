@@ -27,6 +27,8 @@ struct SourceAddresses: Equatable {
   var first: UInt32
   var count: UInt32
 
+  var addresses: [UInt32] { (0..<count).map { first + $0 } }
+
   static let connectionsPerAddress = 7_000
   static let addressesMin = 13
 

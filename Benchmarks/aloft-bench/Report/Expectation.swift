@@ -41,5 +41,5 @@ struct Expectation: Sendable {
 let accountingFigures: Set<String> = [
   "lost", "lost_after_churn", "lost_acked", "mismatched", "mismatched_after_churn", "duplicated",
   "out_of_order", "unaccounted", "unaccounted_after_churn", "unaccepted",
-  "unaccepted_after_churn", "connections_after_drain",
+  "unaccepted_after_churn", "connections_after_drain", "churn_lost",
 ]

@@ -57,6 +57,9 @@ struct Report {
     }.joined()
   }
 
+  /// A machine that is left alone stays well below this.
+  private static let stolenMax = 5.0
+
   /// A count of faults that is 0, as promised: named on one line with the others.
   private static func isCleanCount(_ row: Row) -> Bool {
     accountingFigures.contains(row.figure.figure) && row.values.allSatisfy { $0 == 0 }
@@ -75,9 +78,9 @@ struct Report {
       systems.append(row.figure.system)
     }
     return systems.map { peer in
-      let shown = rows.filter {
-        $0.figure.system == peer && Self.peerFigures.contains($0.figure.figure)
-      }
+      let all = rows.filter { $0.figure.system == peer }
+      let main = all.filter { Self.peerFigures.contains($0.figure.figure) }
+      let shown = main.isEmpty ? all : main
       let words = shown.map { "\($0.figure.figure) \(Self.number($0.median, $0.figure.unit))" }
       return "       beside it, \(peer): \(words.joined(separator: ", "))\n"
     }.joined()
@@ -132,6 +135,10 @@ struct Report {
       text +=
         "FAULT: \(fault.system) \(fault.scenario) \(fault.config): \(fault.figure) = "
         + "\(value), promised 0 (run \(fault.run))\n"
+    }
+    let stolen = rows.filter { $0.figure.figure == "stolen_pct" }.map(\.median).max() ?? 0
+    if stolen > Self.stolenMax {
+      text += "A NOISY RUN: other processes took up to \(Self.percent(stolen)) of the cores.\n"
     }
     text += faults.isEmpty ? "Everything is accounted for: no fault was counted.\n" : ""
     return text

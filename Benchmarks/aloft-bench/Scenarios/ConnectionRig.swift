@@ -22,9 +22,10 @@ final class ConnectionRig {
     self.context = context
     self.plan = plan
     let perServer = layout == .spread ? plan.perProcess.max()! : plan.sockets
+    let reopened = 256  // accepted before the end of the one they replace is seen
     let options = ServerOptions(
       loops: layout.loops(plan), privateDescriptors: layout == .oneProcess,
-      connectionsMax: perServer + 64)
+      connectionsMax: perServer + reopened)
     servers = try (0..<layout.servers(plan)).map { _ in
       try Server(context.server, options: options, machine: context.machine)
     }
@@ -61,10 +62,12 @@ final class ConnectionRig {
   /// Timed from the first connect until the servers themselves say that they accepted the last.
   private func open() throws {
     context.progress.detail("opening")
+    let running = try cpuNanoseconds()
     let began = ContinuousClock.now
     let reply = try fleet.run(.connect(timeout: Duration.seconds(60).nanoseconds))
     let accepted = try waitForConnections(Int(reply.alive))
     let seconds = began.duration(to: .now).seconds
+    let accepting = try cpuNanoseconds() - running
     held = Int(reply.alive)
     line("connections_wanted", plan.sockets, "connections")
     line("connections_held", held, "connections")
@@ -73,6 +76,9 @@ final class ConnectionRig {
       "unaccounted", Int(reply.attempts) - Int(reply.connected) - Int(reply.failed), "connections")
     line("unaccepted", held - accepted, "connections")
     line("accepts_per_s", Double(held) / seconds, "1/s")
+    // Which end was the slower one: the load opens all of them from one core.
+    line("accept_cpu_us", accepting / 1e3 / Double(held), "us")
+    line("connect_cpu_us", Double(reply.cpuNanoseconds) / 1e3 / Double(held), "us")
     guard held > 0 else { throw BenchError("no connection opened, errno \(reply.firstErrno)") }
 
     let after = try memory(), kernel = try ProcFS.kernel()
@@ -100,26 +106,35 @@ final class ConnectionRig {
     _ = try memory()
   }
 
+  /// A tenth of the churn comes first: what grows after it is a leak, and no first touch.
   private func churn() throws {
     context.progress.detail("churn")
     let resident = try memory().resident
-    let reply = try fleet.run(
-      .churn(
-        inFlightMax: 16,
-        duration: context.size(Duration.seconds(30), quick: .seconds(2)).nanoseconds,
-        cyclesMax: 1_000_000))
-    let accepted = try waitForConnections(Int(reply.alive))
-    held = Int(reply.alive)
-    line("growth_bytes", Double(try memory().resident - resident), "B")
+    let seconds = context.size(30.0, quick: 2)
+    let first = try churn(.seconds(seconds / 10))
+    let warm = try memory().resident
+    let reply = try first + churn(.seconds(seconds * 9 / 10))
+    let accepted = try waitForConnections(held)
+    let after = try memory().resident
+    line("growth_bytes", after - resident, "B")
+    line("growth_after_warmup_bytes", after - warm, "B")
     line("churn_cycles", Double(reply.connected), "connections")
-    line(
-      "churn_per_s", Double(reply.connected) / (Double(reply.elapsedNanoseconds) / 1e9), "1/s")
+    line("churn_per_s", Double(reply.connected) / seconds, "1/s")
     line("churn_failed", Double(reply.failed), "connections")
     line("churn_closed_by_server", Double(reply.closedByPeer), "connections")
+    line("churn_lost", Double(reply.lost), "messages")
     line("unaccepted_after_churn", held - accepted, "connections")
     line(
       "unaccounted_after_churn",
       Int(reply.attempts) - Int(reply.connected) - Int(reply.failed), "connections")
+  }
+
+  private func churn(_ duration: Duration) throws -> LoadReply {
+    let reply = try fleet.run(
+      .churn(inFlightMax: 16, duration: duration.nanoseconds, cyclesMax: 1_000_000))
+    held = Int(reply.alive)
+    _ = try waitForConnections(held)
+    return reply
   }
 
   /// Closes all. The rule for what is still held: read every 100 ms until three readings in a row
@@ -152,6 +167,10 @@ final class ConnectionRig {
       let open = try servers.map { try $0.stats().connections }.reduce(0, +)
       if open == wanted || ContinuousClock.now > end { return open }
     }
+  }
+
+  private func cpuNanoseconds() throws -> Double {
+    try servers.map { try $0.scheduling().running }.reduce(0, +)
   }
 
   private func memory() throws -> ProcFS.Memory {

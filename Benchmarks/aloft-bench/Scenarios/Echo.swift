@@ -5,16 +5,17 @@ struct EchoScenario: Scenario {
   static let title = "Echo over TCP"
 
   func run(_ context: RunContext) throws -> [Figure] {
-    var figures: [Figure] = []
+    var shapes: [EchoShape] = []
     for connections in context.size([1, 64, 1_000, 10_000], quick: [1, 64, 1_000]) {
       for pipeline in [1, 16] {
-        let shape = EchoShape(connections: connections, pipeline: pipeline)
-        figures += try measure(shape, context)
+        shapes.append(EchoShape(connections: connections, pipeline: pipeline))
       }
     }
-    figures += try measure(EchoShape(connections: 1, pipeline: 1, busyPoll: true), context)
-    figures += try measure(EchoShape(connections: 1_000, pipeline: 1, rate: 40_000), context)
-    return figures
+    shapes += [
+      EchoShape(connections: 1, pipeline: 1, busyPoll: true),
+      EchoShape(connections: 1_000, pipeline: 1, rate: 40_000),
+    ]
+    return try measureEach(shapes, name: \.config) { try measure($0, context) }
   }
 
   private func measure(_ shape: EchoShape, _ context: RunContext) throws -> [Figure] {

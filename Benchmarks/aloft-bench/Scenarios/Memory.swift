@@ -4,18 +4,27 @@ struct MemoryScenario: Scenario {
   static let title = "Memory stability"
 
   func run(_ context: RunContext) throws -> [Figure] {
-    if let reason = context.server.missing(on: context.machine) {
-      context.progress.noteOnce("\(Self.id) \(context.server.rawValue): \(reason)")
+    let server = context.server
+    if let reason = server.missing(on: context.machine) {
+      context.progress.noteOnce("\(Self.id) \(server.rawValue): \(reason)")
       return []
     }
+    guard server.answersStats else { throw BenchError("\(server.rawValue) counts nothing") }
     let sockets = context.size(100_000, quick: 10_000)
     // Four nodes where the limit of descriptors allows it, more where it does not.
     guard
       let plan = SpreadPlan(
         sockets: sockets, descriptorsMax: context.machine.descriptorsMax, processesMin: 4)
     else { throw BenchError("\(context.machine.descriptorsMax) descriptors are not enough") }
-    return try ConnectionLayout.allCases.flatMap { layout in
-      try measure(layout, plan, context)
+    let layouts = ConnectionLayout.allCases
+    return try measureEach(layouts, name: { $0.config(plan) }) { layout in
+      let fits = layout.servers(plan) * context.machine.descriptorsMax > sockets
+      guard fits || server.hasPrivateDescriptors else {
+        let name = layout.config(plan)
+        context.progress.noteOnce("\(Self.id) \(name): \(server.rawValue) has no such tables")
+        return []
+      }
+      return try measure(layout, plan, context)
     }
   }
 

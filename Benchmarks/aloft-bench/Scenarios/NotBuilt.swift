@@ -53,12 +53,6 @@ struct EndToEndScenario: NotBuiltScenario {
   static let title = "100,000 connections with sessions, end to end"
 }
 
-/// Becomes `timerFigures(quick:run:)` of `Micro/`.
-struct TimersScenario: NotBuiltScenario {
-  static let id = "timers"
-  static let title = "Timer wheel"
-}
-
 /// Becomes `inboxFigures(quick:run:)` of `Micro/`.
 struct MicroInboxScenario: NotBuiltScenario {
   static let id = "micro-inbox"

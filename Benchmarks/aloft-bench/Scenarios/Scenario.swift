@@ -24,6 +24,30 @@ extension Scenario {
   }
 }
 
+/// Some shapes of a scenario could not be measured: what the others gave is kept.
+struct PartFailure: Error, CustomStringConvertible {
+  var figures: [Figure]
+  var reasons: [String]
+  var description: String { reasons.joined(separator: "; ") }
+}
+
+/// Measures part after part. One that fails does not take the others with it.
+func measureEach<Part>(
+  _ parts: [Part], name: (Part) -> String, _ measure: (Part) throws -> [Figure]
+) throws -> [Figure] {
+  var figures: [Figure] = []
+  var reasons: [String] = []
+  for part in parts {
+    do {
+      figures += try measure(part)
+    } catch {
+      reasons.append("\(name(part)): \(error)")
+    }
+  }
+  guard reasons.isEmpty else { throw PartFailure(figures: figures, reasons: reasons) }
+  return figures
+}
+
 /// Every scenario, in the order of the seed's log; what the seed has not comes after.
 let allScenarios: [any Scenario.Type] = [
   ClusterScenario.self, PoolScenario.self, RegistryScenario.self, QueueScenario.self,

@@ -25,7 +25,7 @@ enum {
   ALOFT__EVENT_CONNECTED = 3, // slot's connect() has succeeded
   ALOFT__EVENT_DATA = 4,      // data, length: bytes, valid until the turn callback returns
   ALOFT__EVENT_END = 5,       // the peer has shut its sending side down
-  ALOFT__EVENT_PROGRESS = 6,  // length: bytes still queued after a write to a slow peer
+  ALOFT__EVENT_PROGRESS = 6,  // length: bytes of the queue that a slow peer has taken now
   ALOFT__EVENT_FAILED = 7,    // status: the slot's socket is broken; the owner must close it
   ALOFT__EVENT_REFUSED = 8,   // status: an arriving connection was turned away; tag: listener
 };
@@ -65,7 +65,9 @@ typedef struct aloft__operation {
   uint32_t next;
   uint32_t length;
   const uint8_t *data;
-  int64_t result; // written by submit: bytes left queued, or a negative errno value
+  // Written by submit: bytes that a WRITE has added to the queue, or a negative errno value. What
+  // was queued is what was added less what PROGRESS has reported, in whatever order they are seen.
+  int64_t result;
 } aloft__operation;
 
 // Both are called on the loop's thread.
@@ -111,7 +113,8 @@ int aloft__listen(aloft__loop *loop, uint16_t listener, const struct sockaddr *a
 int aloft__listener_resume(aloft__loop *loop, uint16_t listener);
 void aloft__listener_close(aloft__loop *loop, uint16_t listener);
 
-// Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows.
+// Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows. -ENOSPC: all
+// slots are in use, here and in adopt.
 int aloft__connect(aloft__loop *loop, const struct sockaddr *address, socklen_t length,
                    const struct sockaddr *local, socklen_t local_length, uint32_t *slot);
 // Takes over a connected stream socket. On an error the caller still owns the descriptor.

@@ -1,0 +1,11 @@
+// Single bricks, measured in this process beside what they replace. The code is in `Micro/`.
+
+struct TimersScenario: Scenario {
+  static let id = "timers"
+  static let title = "Timer wheel"
+
+  func run(_ context: RunContext) throws -> [Figure] {
+    context.progress.step(Self.id)
+    return timerFigures(quick: context.quick, run: context.run)
+  }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+/// README's example does what README says: it is started as a process of its own, echoes over real
+/// sockets, and ends with its standard input.
+struct ExampleTests {
+  @Test("The Swift example echoes both ways, and ends when standard input does")
+  func swift() throws {
+    let server = try Server("example-echo", ports: 2)
+    let clients = try server.ports.map { try Client(port: $0) { server.process.isRunning } }
+    for client in clients { #expect(try client.echo("hello") == "hello") }
+    try server.input.close()
+    server.process.waitUntilExit()
+    #expect(server.process.terminationStatus == 0)
+    clients.forEach { $0.close() }
+  }
+}
+
+/// A program of this build that is told its ports and ends with its standard input.
+private final class Server {
+  let process = Process()
+  let ports: [UInt16]
+  private let pipe = Pipe()
+
+  var input: FileHandle { pipe.fileHandleForWriting }
+
+  init(_ name: String, ports count: Int) throws {
+    ports = try (0..<count).map { _ in try Client.freePort() }
+    process.executableURL = LinkageTests.products.appendingPathComponent(name)
+    process.arguments = ports.map { String($0) }
+    process.standardInput = pipe
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+  }
+
+  deinit { process.terminate() }
+}
+
+/// A blocking TCP connection to a server of this machine.
+private struct Client {
+  struct Failure: Error {
+    let what: String
+    let code: Int32
+  }
+
+  private let descriptor: Int32
+
+  private static func address(_ port: UInt16) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    return address
+  }
+
+  private static func call(
+    _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    var address = address(port)
+    return withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+  }
+
+  private static func socket() -> Int32 {
+    Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  }
+
+  /// A port that was free a moment ago: the kernel's choice, given back.
+  static func freePort() throws -> UInt16 {
+    let descriptor = socket()
+    defer { _ = Foundation.close(descriptor) }
+    guard call(0, { bind(descriptor, $0, $1) }) == 0 else {
+      throw Failure(what: "bind", code: errno)
+    }
+    var bound = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let status = withUnsafeMutablePointer(to: &bound) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+    }
+    guard status == 0 else { throw Failure(what: "getsockname", code: errno) }
+    return UInt16(bigEndian: bound.sin_port)
+  }
+
+  /// Connects as soon as the server listens, which its start takes a while to reach.
+  init(port: UInt16, while isRunning: () -> Bool) throws {
+    while true {
+      let descriptor = Self.socket()
+      if Self.call(port, { connect(descriptor, $0, $1) }) == 0 {
+        self.descriptor = descriptor
+        return
+      }
+      let code = errno
+      _ = Foundation.close(descriptor)
+      guard code == ECONNREFUSED, isRunning() else { throw Failure(what: "connect", code: code) }
+      usleep(2_000)
+    }
+  }
+
+  /// Sends all of the text and receives as many bytes.
+  func echo(_ text: String) throws -> String {
+    let bytes = Array(text.utf8)
+    guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+      throw Failure(what: "send", code: errno)
+    }
+    var answer = [UInt8](repeating: 0, count: bytes.count)
+    let count = recv(descriptor, &answer, answer.count, Int32(MSG_WAITALL))
+    guard count >= 0 else { throw Failure(what: "recv", code: errno) }
+    return String(decoding: answer.prefix(count), as: UTF8.self)
+  }
+
+  func close() { _ = Foundation.close(descriptor) }
+}
