@@ -105,6 +105,8 @@ let package = Package(
     .testTarget(
       name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
       swiftSettings: tested),
+    // Its programs are in Tests/c; they link the library, the tests don't.
+    .testTarget(name: "AloftCTests", swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

@@ -189,7 +189,9 @@ private func address(
 }
 
 @c @implementation
-public func aloft_connection_loop(_ runtime: OpaquePointer!, _ connection: aloft_connection) -> Int32 {
+public func aloft_connection_loop(_ runtime: OpaquePointer!, _ connection: aloft_connection)
+  -> Int32
+{
   reporting { () throws(Failure) in
     let runtime = unsafe try Runtime.of(runtime)
     let number = ConnectionID(rawValue: connection.id).loop

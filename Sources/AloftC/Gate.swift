@@ -71,7 +71,8 @@ extension EventLoop {
   }
 
   private func send(
-    _ question: consuming Question, _ answer: Answer, _ body: @escaping @Sendable () throws(Failure) -> Void
+    _ question: consuming Question, _ answer: Answer,
+    _ body: @escaping @Sendable () throws(Failure) -> Void
   ) {
     executeUnrefused { [question] in
       do throws(Failure) {

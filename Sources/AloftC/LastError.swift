@@ -25,7 +25,9 @@ enum LastError {
 
   /// Nil before the thread's first failure, or without memory.
   static var text: UnsafePointer<CChar>? {
-    unsafe pthread_getspecific(key).map { unsafe UnsafePointer($0.assumingMemoryBound(to: CChar.self)) }
+    unsafe pthread_getspecific(key).map {
+      unsafe UnsafePointer($0.assumingMemoryBound(to: CChar.self))
+    }
   }
 
   private static func buffer() -> UnsafeMutablePointer<CChar>? {

@@ -11,7 +11,8 @@ extension Runtime {
     try checkMayBlock(here)
     let index = try listeners.claim()
     do throws(Failure) {
-      let plan = ListenPlan(runtime: self, index: index, address: address, backlog: backlog, handler)
+      let plan = ListenPlan(
+        runtime: self, index: index, address: address, backlog: backlog, handler)
       let bound = if let here { try plan.listen(from: here) } else { try plan.listenOnAll() }
       return listeners.open(index, bound, as: address)
     } catch {

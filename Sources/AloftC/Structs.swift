@@ -17,10 +17,12 @@ func read<Value: BitwiseCopyable>(
     throw Failure(Code.invalid, "\(name).struct_size is \(size): set it to sizeof the struct")
   }
   if size > known {
-    for offset in known..<size where unsafe source.load(fromByteOffset: offset, as: UInt8.self) != 0 {
+    for offset in known..<size where unsafe source.load(fromByteOffset: offset, as: UInt8.self) != 0
+    {
       throw Failure(
         Code.invalid,
-        "\(name) of \(size) bytes sets a field at byte \(offset); this library knows \(known) bytes")
+        "\(name) of \(size) bytes sets a field at byte \(offset); this library knows \(known) bytes"
+      )
     }
   }
   unsafe withUnsafeMutableBytes(of: &value) { target in

@@ -46,7 +46,9 @@ private func onLoop(
     let runtime = unsafe try Runtime.of(runtime)
     let loop = try runtime.onLoop()
     let id = TimerID(rawValue: timer.id)
-    if timer.id != 0, id.loop != loop.number, runtime.loops.contains(where: { $0.number == id.loop }) {
+    if timer.id != 0, id.loop != loop.number,
+      runtime.loops.contains(where: { $0.number == id.loop })
+    {
       throw Failure(Code.wrongThread, "the timer belongs to another loop of the runtime")
     }
     guard body(loop, id) else {

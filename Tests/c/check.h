@@ -3,6 +3,7 @@
 #define CHECK_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +70,11 @@ static inline void errand_run(int status, void *context) {
 static inline void on_loop(aloft_runtime *runtime, uint32_t loop, void (*work)(void *argument),
                            void *argument) {
   errand e = {NULL, NULL, LATCH_INIT(1)};
+  int code;
   e.work = work;
   e.argument = argument;
-  OK(aloft_execute(runtime, loop, errand_run, &e));
+  while ((code = aloft_execute(runtime, loop, errand_run, &e)) == ALOFT_EAGAIN) sched_yield();
+  OK(code);
   latch_wait(&e.done);
 }
 
