@@ -1,4 +1,5 @@
 import AloftAtomics
+import Glibc
 
 /// What the user asks of a connection, other than to write.
 extension EventLoop {
@@ -7,6 +8,7 @@ extension EventLoop {
     to address: SocketAddress, from local: SocketAddress? = nil, handler: ConnectionHandler
   ) throws(EngineError) -> ConnectionID {
     try checkRunning()
+    readClockBetweenTurns()
     switch driver.connect(to: address, from: local) {
     case .success(let slot):
       guard let state = unsafe enter(slot, handler, phase: .connecting) else {
@@ -14,6 +16,10 @@ extension EventLoop {
       }
       unsafe watchTime(slot, state)
       return unsafe id(slot, state.pointee.generation)
+    case .failure(-ENOSPC):  // The driver's word for a full table.
+      throw EngineError(
+        .connectionLimit,
+        "connect to \(address): \(options.connectionsMax) connections are open, which is the limit")
     case .failure(let status):
       throw systemError("connect to \(address)", status)
     }

@@ -66,6 +66,7 @@ extension EventLoop {
       unsafe enqueue(Operation(.drop, slot: slot))
       return nil
     }
+    statistics.began.add(1)
     return unsafe hot.pointee.table.find(slot)
   }
 

@@ -190,6 +190,7 @@ extension EventLoop {
   func submit() {
     let count = unsafe hot.pointee.batch.count
     guard count > 0 else { return }
+    readClockBetweenTurns()
     unsafe swap(&hot.pointee.batch, &hot.pointee.spare)
     unsafe hot.pointee.batchNumber &+= 1
     let results = unsafe driver.submit(hot.pointee.spare.operations, count: count)

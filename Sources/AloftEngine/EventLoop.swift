@@ -153,10 +153,10 @@ package final class EventLoop: @unchecked Sendable {
   /// middle of a poll, which serves the events alone.
   package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
     inbox.awake()
-    let now = driver.now()
-    unsafe hot.pointee.now = now
-    unsafe hot.pointee.tick = now / nanosecondsPerTick
-    if count > 0 { unsafe hot.pointee.lastWork = now }
+    readClock()
+    unsafe hot.pointee.inTurn = true
+    defer { unsafe hot.pointee.inTurn = false }
+    if count > 0 { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
     for index in 0..<count { unsafe dispatch(events + index) }
     if final {
       statistics.turns.add(1)
@@ -168,9 +168,24 @@ package final class EventLoop: @unchecked Sendable {
     if final, unsafe hot.pointee.table.count == 0 { reportEmpty() }
   }
 
+  private func readClock() {
+    let now = driver.now()
+    unsafe hot.pointee.now = now
+    unsafe hot.pointee.tick = now / nanosecondsPerTick
+  }
+
+  /// A host's own callbacks may ask for things between two turns, when the clock that time-outs
+  /// count from is as old as the last turn.
+  @inline(__always)
+  func readClockBetweenTurns() {
+    if unsafe !hot.pointee.inTurn { readClock() }
+  }
+
   /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
   package func prepareToSleep() -> Int64 {
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
+    // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
+    if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
     var sleep: Int64 = -1
     if let deadline = unsafe hot.pointee.wheel.nextDeadline() {
       let now = driver.now() / nanosecondsPerTick

@@ -27,6 +27,8 @@ struct HotState: ~Copyable {
   var timers = UserTimers()
   var lastGeneration: UInt32
   var onEmpty: (() -> Void)?
+  /// False while a host's own callbacks run on the thread, who may call us between turns.
+  var inTurn = false
   var stopped = false
   var draining = false
   /// Whose turn it is to be handed a connection.

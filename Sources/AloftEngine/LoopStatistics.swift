@@ -4,6 +4,8 @@ package import Synchronization
 /// read one after the other may belong to different turns.
 @safe
 package struct LoopStatistics: ~Copyable {
+  /// Connections that began: accepted, or asked for.
+  package let began = Atomic<UInt64>(0)
   package let accepted = Atomic<UInt64>(0)
   package let connected = Atomic<UInt64>(0)
   package let refused = Atomic<UInt64>(0)
@@ -28,6 +30,8 @@ extension Atomic<UInt64> {
 
 /// `LoopStatistics`, read.
 package struct StatisticsSnapshot: Sendable {
+  /// Connections that are open or on their way to it.
+  package var open: UInt64 = 0
   package var accepted: UInt64 = 0
   package var connected: UInt64 = 0
   package var refused: UInt64 = 0
@@ -42,10 +46,14 @@ package struct StatisticsSnapshot: Sendable {
   package init() {}
 
   package mutating func add(_ s: borrowing LoopStatistics) {
+    let ends = s.closed.load(ordering: .relaxed)
+    let beginnings = s.began.load(ordering: .relaxed)
+    closed += ends
+    // Read from another thread, an end may be seen before its beginning.
+    open += max(beginnings, ends) - ends
     accepted += s.accepted.load(ordering: .relaxed)
     connected += s.connected.load(ordering: .relaxed)
     refused += s.refused.load(ordering: .relaxed)
-    closed += s.closed.load(ordering: .relaxed)
     bytesReceived += s.bytesReceived.load(ordering: .relaxed)
     bytesWritten += s.bytesWritten.load(ordering: .relaxed)
     receives += s.receives.load(ordering: .relaxed)
