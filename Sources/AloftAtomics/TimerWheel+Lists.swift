@@ -63,8 +63,7 @@ extension TimerWheel {
     unsafe nodes[Int(index)].previous = tail
     unsafe nodes[Int(tail)].next = index
     unsafe nodes[Int(head)].previous = index
-    unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
-    unsafe summary[Int(head &>> 12)] |= 1 &<< UInt64(head &>> 6 & 63)
+    if tail == head { markOccupied(head) }
   }
 
   @inlinable
@@ -76,6 +75,13 @@ extension TimerWheel {
     unsafe nodes[Int(next)].previous = previous
     // Only a head can be on both sides.
     if next == previous { markEmpty(next) }
+  }
+
+  @inlinable
+  @inline(__always)
+  mutating func markOccupied(_ head: UInt32) {
+    unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
+    unsafe summary[Int(head &>> 12)] |= 1 &<< UInt64(head &>> 6 & 63)
   }
 
   @inlinable

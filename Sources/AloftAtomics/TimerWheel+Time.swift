@@ -3,17 +3,16 @@ extension TimerWheel {
   /// Makes everything due whose deadline is at or before `tick`, in the order of the deadlines, for
   /// `popDue` to hand over. A tick before `now` counts as `now`.
   ///
-  /// The cost is that of the timers touched, here or in `popDue`, however far the jump: empty
-  /// buckets are skipped through the occupancy bits.
+  /// The work is done in `popDue`, a tick's timers at a time, while they are in the caches. Its
+  /// cost is that of the timers touched, however far the jump: empty buckets are skipped through
+  /// the occupancy bits.
   package mutating func advance(to tick: UInt64) {
     if unsafe nodes[Int(Self.overdue)].next != Self.overdue {
       // They rank behind all that is due already, so that has to be in the list first.
-      turn(to: now, stopAtDue: false)
+      turnAll()
       spliceOverdue()
     }
     now = max(now, tick)
-    // `popDue` goes through the buckets, a tick's timers at a time, while they are in the caches.
-    if unsafe nodes[Int(Self.due)].next == Self.due { turnToDue() }
   }
 
   /// A tick at which to call `advance` again: never later than the earliest deadline, and `now` when
@@ -25,9 +24,8 @@ extension TimerWheel {
   /// for a timer that was re-armed.
   package mutating func nextDeadline() -> UInt64? {
     guard count != 0 else { return nil }
-    if hand != now, unsafe nodes[Int(Self.due)].next == Self.due { turnToDue() }
-    let pending = unsafe masks[Self.maskWords - 1]
-    guard pending == 0, let bucket = earliestBucket() else { return now }
+    if unsafe masks[Self.maskWords - 1] != 0 { return now }
+    guard !turnToDue(), let bucket = earliestBucket() else { return now }
     return earliestIn(bucket)
   }
 }
@@ -36,28 +34,53 @@ extension TimerWheel {
   /// So many timers of a bucket are looked at for the exact deadline.
   @inlinable static var lookMax: Int { 4 }
 
-  /// Turns the hand to the next tick at which timers are due, or to `now`.
+  /// Turns the hand to the next tick at which timers are due, or to `now`. Those that are due stay
+  /// in the hand's bucket, one of them first in it; false when there are none.
   @usableFromInline
   @inline(never)
-  mutating func turnToDue() { turn(to: now, stopAtDue: true) }
-
-  mutating func turn(to tick: UInt64, stopAtDue: Bool) {
+  mutating func turnToDue() -> Bool {
     let era = hand &>> 30
-    while true {
-      if stopAtDue, unsafe nodes[Int(Self.due)].next != Self.due { break }
-      guard let bucket = earliestBucket(), startTick(of: bucket) <= tick else {
-        hand = tick
-        break
+    var found = false
+    while let bucket = bucketReached() {
+      if bucket < Self.lowBuckets {
+        found = settle(bucket)
+        if found { break }
+      } else {
+        cascade(bucket)
       }
-      hand = startTick(of: bucket)
-      sweep(bucket)
     }
-    // `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell
-    // that only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
-    if hand &>> 30 != era {
-      stamp(Self.due)
-      stamp(Self.overdue)
+    if hand &>> 30 != era { stampDue() }
+    return found
+  }
+
+  /// Turns the hand to `now`; all that is due moves to the due list.
+  @inline(never)
+  mutating func turnAll() {
+    let era = hand &>> 30
+    while let bucket = bucketReached() {
+      if bucket < Self.lowBuckets {
+        while settle(bucket) {
+          let index = unsafe nodes[Int(bucket)].next
+          unlink(index)
+          append(index, to: Self.due)
+        }
+      } else {
+        cascade(bucket)
+      }
     }
+    if hand &>> 30 != era { stampDue() }
+  }
+
+  /// Turns the hand to the next bucket that isn't empty; when none is before `now`, to `now`.
+  @inline(__always)
+  mutating func bucketReached() -> UInt32? {
+    guard let bucket = earliestBucket() else {
+      hand = now
+      return nil
+    }
+    let start = startTick(of: bucket)
+    hand = min(start, now)
+    return start <= now ? bucket : nil
   }
 
   /// The bucket that comes due first.
@@ -106,25 +129,37 @@ extension TimerWheel {
     return hand &+ UInt64(start &- low)
   }
 
-  /// Moves each timer of a bucket, whose first tick is the hand's, to the due list or to a lower level.
-  mutating func sweep(_ bucket: UInt32) {
-    let tick = UInt32(truncatingIfNeeded: hand)
+  /// Moves each timer of an upper bucket, whose first tick is the hand's, to a lower level.
+  mutating func cascade(_ bucket: UInt32) {
     var index = unsafe nodes[Int(bucket)].next
     unsafe nodes[Int(bucket)].next = bucket
     unsafe nodes[Int(bucket)].previous = bucket
     markEmpty(bucket)
     while index != bucket {
       let next = unsafe nodes[Int(index)].next
+      append(index, to: unsafe self.bucket(of: nodes[Int(index)].deadline))
+      index = next
+    }
+  }
+
+  /// Moves timers away from the front of the hand's bucket, until one is due: those re-armed to
+  /// later, and those that were parked here. False when none is due.
+  mutating func settle(_ bucket: UInt32) -> Bool {
+    let tick = UInt32(truncatingIfNeeded: hand)
+    while true {
+      let index = unsafe nodes[Int(bucket)].next
+      guard index != bucket else { return false }
       let deadline = unsafe nodes[Int(index)].deadline
       if deadline != tick {
+        unlink(index)
         append(index, to: self.bucket(of: deadline))
       } else if farCount != 0, let whole = far.removeValue(forKey: index) {
         farCount = far.count
+        unlink(index)
         placeAgain(index, at: whole)
       } else {
-        append(index, to: Self.due)
+        return true
       }
-      index = next
     }
   }
 
@@ -150,12 +185,16 @@ extension TimerWheel {
     }
   }
 
+  /// `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell that
+  /// only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
   @inline(never)
-  mutating func stamp(_ head: UInt32) {
-    var index = unsafe nodes[Int(head)].next
-    while index != head {
-      unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
-      index = unsafe nodes[Int(index)].next
+  mutating func stampDue() {
+    for head in [Self.due, Self.overdue] {
+      var index = unsafe nodes[Int(head)].next
+      while index != head {
+        unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
+        index = unsafe nodes[Int(index)].next
+      }
     }
   }
 

@@ -21,7 +21,7 @@
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in their buckets, then in a list, until `popDue` hands them over one by one.
+/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by one.
 /// `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move or cancel every timer, its
 /// batch-mates included. A timer started at a tick already past comes due with the next `advance`,
 /// so that a handler which starts one can't keep a `popDue` loop running for ever.
@@ -50,7 +50,8 @@ package struct TimerWheel: ~Copyable {
   @inlinable static var topShift: UInt32 { 21 }
   @inlinable static var topBegin: UInt32 { lowBuckets + middleBuckets }
   @inlinable static var buckets: UInt32 { topBegin + topBuckets }
-  /// Behind the wheel's buckets: what the hand has passed and `popDue` will hand over.
+  /// Behind the wheel's buckets: what the hand has passed before `popDue` handed it over. Empty but
+  /// for those that were due already when a timer was started too late, which ranks behind them.
   @inlinable static var due: UInt32 { buckets }
   /// What was started at a tick already past and waits for the next `advance`.
   @inlinable static var overdue: UInt32 { buckets + 1 }
@@ -181,14 +182,29 @@ package struct TimerWheel: ~Copyable {
   package mutating func popDue() -> DueTimer? {
     var index = unsafe nodes[Int(Self.due)].next
     if index == Self.due {
-      guard hand != now else { return nil }
-      turnToDue()
-      index = unsafe nodes[Int(Self.due)].next
-      guard index != Self.due else { return nil }
+      index = readyHead()
+      if index == 0 {
+        guard turnToDue() else { return nil }
+        index = unsafe nodes[Int(handBucket)].next
+      }
     }
     let payload = unsafe nodes[Int(index)].payload
     unlink(index)
     release(index)
     return DueTimer(index: TimerIndex(rawValue: index), payload: payload)
+  }
+
+  @inlinable
+  @inline(__always)
+  var handBucket: UInt32 { UInt32(truncatingIfNeeded: hand) & (Self.lowBuckets - 1) }
+
+  /// The first timer in the hand's bucket if it is known to be due, else 0.
+  @inlinable
+  @inline(__always)
+  func readyHead() -> UInt32 {
+    let tick = UInt32(truncatingIfNeeded: hand)
+    let index = unsafe nodes[Int(handBucket)].next
+    guard index != handBucket, farCount == 0 else { return 0 }
+    return unsafe nodes[Int(index)].deadline == tick ? index : 0
   }
 }
