@@ -6,8 +6,8 @@ internal import AloftEngine
 /// do throws(AloftError) {
 ///   let runtime = try Runtime(.init(connectionsMax: 1_000_000))
 /// } catch where error.code == .descriptorLimit {
-///   print(error)  // connectionsMax is 1000000, but the descriptor limit of 20000 leaves room for …
-/// }
+///   print(error)  // connectionsMax is 1000000, but the descriptor limit of 20000 leaves room for
+/// … }
 /// ```
 public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What kind of refusal. More may come, so switch with a `default`.

@@ -11,10 +11,11 @@ internal import AloftEngine
 /// ```
 /// **Back-pressure**: messages wait in memory only up to the high-water mark of the options; then
 /// reading pauses until they are consumed. `write` suspends while the peer is slow.
-/// **Cancellation**: a cancelled task's `write` and iteration throw `CancellationError` at once; the
-/// connection stays open until it is closed or its scope ends.
+/// **Cancellation**: a cancelled task's `write` and iteration throw `CancellationError` at once;
+/// the connection stays open until it is closed or its scope ends.
 /// **Threads**: use it from any one task at a time. In the tasks that `listen` and `withConnection`
-/// start, all calls run on the connection's own loop and cost no hop; elsewhere each call costs one.
+/// start, all calls run on the connection's own loop and cost no hop; elsewhere each call costs
+/// one.
 public final class AsyncConnection: Sendable {
   /// The same connection for callback code, on its loop.
   public let connection: Connection
@@ -59,6 +60,7 @@ public final class AsyncConnection: Sendable {
     try? await eventLoop.run { connection.reset() }
   }
 
+  /// The messages of a connection, in the order of their arrival.
   public struct Messages: AsyncSequence, Sendable {
     let connection: AsyncConnection
 
@@ -81,8 +83,8 @@ extension Runtime {
   /// Listens, and runs `serve` for each connection in a task of its own, on the connection's loop.
   /// The connection is closed when `serve` returns, and reset when it throws.
   ///
-  /// The tasks are not children of the caller. `shutdown` closes their connections, which ends their
-  /// iterations; they must end then.
+  /// The tasks are not children of the caller. `shutdown` closes their connections, which ends
+  /// their iterations; they must end then.
   public func listen(
     on address: SocketAddress, options: ConnectionOptions = .init(), backlog: Int = 4_096,
     serve: @escaping @Sendable (AsyncConnection) async throws -> Void

@@ -27,8 +27,8 @@ public struct Connection: Hashable, Sendable {
     case closed
   }
 
-  /// Writes all of `bytes` or nothing. The bytes are copied, unless they are what was just received,
-  /// so they may be reused at once. Writes of one turn go out in one system call.
+  /// Writes all of `bytes` or nothing. The bytes are copied, unless they are what was just
+  /// received, so they may be reused at once. Writes of one turn go out in one system call.
   @discardableResult
   public func write(_ bytes: RawSpan) -> WriteResult {
     unsafe bytes.withUnsafeBytes { buffer in

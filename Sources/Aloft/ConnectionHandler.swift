@@ -3,8 +3,9 @@ internal import AloftEngine
 /// What happens on connections, told as it happens: the form for the hot path.
 ///
 /// One handler may serve many connections on many loops. Each call comes on the connection's own
-/// event loop, never two at a time for one connection, and must not block: while it runs, the loop's
-/// other connections wait. State of a handler that serves several loops must be safe to share.
+/// event loop, never two at a time for one connection, and must not block: while it runs, the
+/// loop's other connections wait. State of a handler that serves several loops must be safe to
+/// share.
 ///
 /// ```swift
 /// final class Echo: ConnectionHandler {
@@ -100,6 +101,7 @@ final class HandlerAdapter<Handler: ConnectionHandler>: AloftEngine.ConnectionHa
   }
 
   override func refused(_ errno: Int32) {
-    handler.refused(AloftError(.system, errno: errno, "connection refused: \(describeErrno(errno))"))
+    handler.refused(
+      AloftError(.system, errno: errno, "connection refused: \(describeErrno(errno))"))
   }
 }

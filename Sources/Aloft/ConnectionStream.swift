@@ -1,8 +1,8 @@
 internal import AloftEngine
 import Synchronization
 
-/// Turns a connection's events into what an `async` reader and writer wait for. All state belongs to
-/// the connection's loop.
+/// Turns a connection's events into what an `async` reader and writer wait for. All state belongs
+/// to the connection's loop.
 final class ConnectionStream: AloftEngine.ConnectionHandler, @unchecked Sendable {
   // @unchecked: every access is on the loop's thread; the entries for tasks see to that.
   private var id: ConnectionID?
@@ -129,7 +129,9 @@ final class ConnectionStream: AloftEngine.ConnectionHandler, @unchecked Sendable
   }
 
   func next(on loop: EventLoop) async throws -> [UInt8]? {
-    try await waiting(on: loop) { self.wait($0) } cancelled: { waiter in
+    try await waiting(on: loop) {
+      self.wait($0)
+    } cancelled: { waiter in
       if self.reader === waiter { self.reader = nil }
     }
   }

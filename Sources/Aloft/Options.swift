@@ -73,7 +73,8 @@ extension Duration? {
     guard let self else { return 0 }
     let value = self.milliseconds
     guard value > 0, value <= Int64(Int32.max) else {
-      throw AloftError(.invalidOption, "\(name) is \(self); more than 0 and up to 24 days is possible")
+      throw AloftError(
+        .invalidOption, "\(name) is \(self); more than 0 and up to 24 days is possible")
     }
     return UInt32(value)
   }

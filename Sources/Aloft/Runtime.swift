@@ -10,8 +10,8 @@ import Synchronization
 /// …
 /// await runtime.shutdown(within: .seconds(5))
 /// ```
-/// All methods may be called from any thread or task. A runtime that is released without having been
-/// shut down ends at once, and whoever releases it waits for its threads.
+/// All methods may be called from any thread or task. A runtime that is released without having
+/// been shut down ends at once, and whoever releases it waits for its threads.
 public final class Runtime: Sendable {
   let group: LoopGroup
   /// A bit for each listener index in use.
