@@ -39,12 +39,14 @@ struct HotState: ~Copyable {
   var spin: UInt64 = 0
   var slept = false
 
-  init(driver: any Driver, timersMax: Int, generation: UInt32) {
+  init(driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32) {
     now = driver.now()
     tick = now / nanosecondsPerTick
     table = ConnectionTable(driver: driver)
     wheel = TimerWheel(timersMax: timersMax, now: tick)
     lastGeneration = generation
+    // Far from those of earlier loops with this number, whose timers may still be named.
+    timers = UserTimers(firstGeneration: lives << 20 | 1)
   }
 }
 
