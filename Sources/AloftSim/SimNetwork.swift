@@ -91,9 +91,12 @@ extension SimWorld {
       SimPipe(link: link, reader: 0, capacity: random.in(options.streamBytes)),
     ]
     links.append(link)
+    // Nothing that the server sends overtakes the answer to the connect.
+    let answered = now + delay()
+    link.pipes[1].lastArrival = answered
     listener.queue.append(server)
     listener.changed?()
-    add(.connectAnswered(client, status: 0), at: now + delay())
+    add(.connectAnswered(client, status: 0), at: answered)
   }
 
   func connectAnswered(_ socket: SimSocket, _ status: Int32) {
