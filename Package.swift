@@ -110,6 +110,13 @@ let package = Package(
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
+    // Counts allocations and reference counts of a running server: script/hotpath.
+    .target(
+      name: "CallCounters", path: "Tests/Support/CallCounters", publicHeadersPath: "include",
+      cSettings: strictC),
+    .executableTarget(
+      name: "hotpath-probe", dependencies: ["Aloft", "CallCounters"],
+      path: "Tests/Support/HotPathProbe", swiftSettings: tested),
     .testTarget(name: "TidyTests", swiftSettings: tested),
   ]
 )
