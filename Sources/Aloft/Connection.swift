@@ -45,54 +45,68 @@ public struct Connection: Hashable, Sendable {
   /// Writes a frame: four bytes of length, big-endian, and the payload; both or neither.
   @discardableResult
   public func writeFrame(_ payload: RawSpan) -> WriteResult {
-    guard let loop else { return .closed }
-    return unsafe payload.withUnsafeBytes { WriteResult(unsafe loop.writeFrame(id, $0)) }
+    unsafe payload.withUnsafeBytes { buffer in
+      unsafe loop?._withUnsafeGuaranteedRef { WriteResult(unsafe $0.writeFrame(id, buffer)) }
+        ?? .closed
+    }
   }
 
   /// Sends what is queued, then closes. Nothing more is read.
-  public func close() { loop?.close(id) }
+  public func close() { unsafe loop?._withUnsafeGuaranteedRef { $0.close(id) } }
 
   /// Closes at once with a reset; what is queued is lost.
-  public func reset() { loop?.reset(id) }
+  public func reset() { unsafe loop?._withUnsafeGuaranteedRef { $0.reset(id) } }
 
   /// Half-closes: sends what is queued, then tells the peer that no more follows. What the peer
   /// sends is still received.
-  public func finishWriting() { loop?.finishWriting(id) }
+  public func finishWriting() { unsafe loop?._withUnsafeGuaranteedRef { $0.finishWriting(id) } }
 
   /// Stops receiving, so that the peer's own sends come to a stop by and by.
-  public func pauseReading() { loop?.pauseReading(id) }
+  public func pauseReading() { unsafe loop?._withUnsafeGuaranteedRef { $0.pauseReading(id) } }
 
-  public func resumeReading() { loop?.resumeReading(id) }
+  public func resumeReading() { unsafe loop?._withUnsafeGuaranteedRef { $0.resumeReading(id) } }
 
   /// Has another handler told of this connection from its next event on.
   public func setHandler(_ handler: some ConnectionHandler, options: ConnectionOptions = .init())
     throws(AloftError)
   {
     let adapter = HandlerAdapter(handler, settings: try options.settings())
-    loop?.setHandler(id, adapter)
+    unsafe loop?._withUnsafeGuaranteedRef { $0.setHandler(id, adapter) }
   }
 
   /// A word of yours, kept with the connection; 0 at first.
   public var context: UInt {
-    get { loop?.context(id) ?? 0 }
-    nonmutating set { loop?.setContext(id, newValue) }
+    get { unsafe loop?._withUnsafeGuaranteedRef { $0.context(id) } ?? 0 }
+    nonmutating set {
+      unsafe loop?._withUnsafeGuaranteedRef { $0.setContext(id, newValue) }
+    }
   }
 
   /// Whether it is open in both directions as far as this side knows.
-  public var isOpen: Bool { loop?.isOpen(id) ?? false }
+  public var isOpen: Bool {
+    unsafe loop?._withUnsafeGuaranteedRef { $0.isOpen(id) } ?? false
+  }
 
   /// Bytes accepted that the system has not yet taken.
-  public var queuedBytes: Int { loop?.queuedBytes(id) ?? 0 }
+  public var queuedBytes: Int {
+    unsafe loop?._withUnsafeGuaranteedRef { $0.queuedBytes(id) } ?? 0
+  }
 
   public var localAddress: SocketAddress? {
-    loop?.name(of: id, peer: false).map { SocketAddress($0) }
+    unsafe loop?._withUnsafeGuaranteedRef { $0.name(of: id, peer: false) }
+      .map { SocketAddress($0) }
   }
 
   public var remoteAddress: SocketAddress? {
-    loop?.name(of: id, peer: true).map { SocketAddress($0) }
+    unsafe loop?._withUnsafeGuaranteedRef { $0.name(of: id, peer: true) }
+      .map { SocketAddress($0) }
   }
 
-  private var loop: AloftEngine.EventLoop? { AloftEngine.EventLoop.owner(of: id) }
+  /// Unretained: on the loop's own thread it can't go away during a call.
+  @inline(__always)
+  private var loop: Unmanaged<AloftEngine.EventLoop>? {
+    unsafe AloftEngine.EventLoop.unretainedOwner(of: id)
+  }
 }
 
 extension Connection.WriteResult {

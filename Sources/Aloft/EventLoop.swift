@@ -67,7 +67,7 @@ public struct EventLoop: Sendable, Hashable {
     guard let id = core.startTimer(afterMilliseconds: wait, period: every, body) else {
       throw AloftError(.timerLimit, "\(core.options.timersMax) timers run on event loop \(index)")
     }
-    return Timer(loop: core, id: id)
+    return Timer(id: id)
   }
 
   public static func == (a: EventLoop, b: EventLoop) -> Bool { a.core === b.core }
@@ -75,18 +75,23 @@ public struct EventLoop: Sendable, Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(core)) }
 }
 
-/// A timer of an event loop. Calls belong to that loop's thread.
-public struct Timer: Sendable {
-  let loop: AloftEngine.EventLoop
+/// A timer of an event loop, by value: eight bytes that name it and don't hold it. Calls belong to
+/// that loop's thread.
+public struct Timer: Hashable, Sendable {
   let id: TimerID
 
   /// Moves it to `delay` from now; false when it has fired for the last time or was cancelled.
   @discardableResult
   public func rearm(after delay: Duration) -> Bool {
-    loop.rearmTimer(id, afterMilliseconds: UInt64(max(0, delay.milliseconds)))
+    unsafe AloftEngine.EventLoop.owner(of: id)?._withUnsafeGuaranteedRef {
+      $0.rearmTimer(id, afterMilliseconds: UInt64(max(0, delay.milliseconds)))
+    } ?? false
   }
 
   /// False when it has fired for the last time or was cancelled before.
   @discardableResult
-  public func cancel() -> Bool { loop.cancelTimer(id) }
+  public func cancel() -> Bool {
+    unsafe AloftEngine.EventLoop.owner(of: id)?._withUnsafeGuaranteedRef { $0.cancelTimer(id) }
+      ?? false
+  }
 }

@@ -198,7 +198,9 @@ public final class Runtime: Sendable {
         loop.drain()
         loop.whenEmpty { reply.resume(with: .success(())) }
         let wait = UInt64(max(0, limit.milliseconds))
-        _ = loop.startTimer(afterMilliseconds: wait) { reply.resume(with: .success(())) }
+        _ = loop.startTimer(afterMilliseconds: wait, period: 0, beyondLimit: true) {
+          reply.resume(with: .success(()))
+        }
       }
     }
   }

@@ -220,7 +220,7 @@ extension EventLoop {
     if unsafe state.pointee.timer != 0 {
       unsafe hot.pointee.wheel.cancel(.init(rawValue: state.pointee.timer), payload: slot)
     }
-    if let frame = unsafe state.pointee.frame { unsafe PartialFrame.free(frame) }
+    if let frame = unsafe state.pointee.frame { unsafe hot.pointee.frames.give(frame) }
     unsafe state.pointee.frame = nil
     unsafe state.pointee.handler = nil
     unsafe hot.pointee.table.remove(slot)

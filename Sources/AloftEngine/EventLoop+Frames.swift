@@ -54,7 +54,7 @@ extension EventLoop {
     _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>, _ handler: ConnectionHandler,
     _ rest: inout Slice<UnsafeRawBufferPointer>, _ limit: UInt32
   ) {
-    let frame = unsafe state.pointee.frame ?? PartialFrame.make()
+    let frame = unsafe state.pointee.frame ?? hot.pointee.frames.take()
     unsafe state.pointee.frame = unsafe frame
     while unsafe frame.pointee.headerBytes < 4 {
       guard let byte = unsafe rest.popFirst() else { return }
@@ -66,9 +66,7 @@ extension EventLoop {
       unsafe drop(slot, state, .frameTooLarge(length), .reset)
       return
     }
-    if unsafe frame.pointee.bytes == nil && length > 0 {
-      unsafe frame.pointee.bytes = .allocate(capacity: Int(length))
-    }
+    unsafe frame.pointee.reserve(length)
     let part = unsafe min(rest.count, Int(length - frame.pointee.filled))
     if part > 0, let into = unsafe frame.pointee.bytes {
       unsafe UnsafeMutableRawBufferPointer(
@@ -82,6 +80,6 @@ extension EventLoop {
     unsafe handler.received(
       id(slot, state.pointee.generation),
       UnsafeRawBufferPointer(start: frame.pointee.bytes, count: Int(length)))
-    unsafe PartialFrame.free(frame)
+    unsafe hot.pointee.frames.give(frame)
   }
 }

@@ -87,6 +87,10 @@ extension EventLoop {
     }
   }
 
+  var hasJobs: Bool {
+    unsafe hot.pointee.jobs.count > 0 || !inbox.isEmpty || !overflow.isEmpty
+  }
+
   /// Runs what waits, and what that adds, up to a turn's fair share.
   func runJobs() {
     var left = Self.jobsPerTurn
@@ -110,7 +114,8 @@ extension EventLoop {
   }
 
   private static let jobsPerTurn = 4_096
-  private static let drainMax = 256
+  /// Words of a temporary buffer: above 1,024 bytes it would come from the heap, each turn.
+  private static let drainMax = 128
 
   private func run(_ word: UInt) {
     switch word & Tag.mask {

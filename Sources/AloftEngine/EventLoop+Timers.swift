@@ -13,8 +13,9 @@ extension EventLoop {
     return startTimer(afterMilliseconds: delay, period: period, beyondLimit: false, action)
   }
 
-  /// `beyondLimit`: the loop's own timers, of which a listener has one at most. The wheel has room.
-  func startTimer(
+  /// `beyondLimit`: the runtime's own timers: one at most for each listener, and one when draining.
+  /// The wheel has room.
+  package func startTimer(
     afterMilliseconds delay: UInt64, period: UInt32, beyondLimit: Bool,
     _ action: @escaping () -> Void
   ) -> TimerID? {
@@ -30,6 +31,13 @@ extension EventLoop {
     return TimerID(
       loop: number, index: index,
       generation: unsafe hot.pointee.timers.entries[Int(index)].generation)
+  }
+
+  /// The loop behind a timer's ID, for its own thread; nil when the loop is gone.
+  package static func owner(of id: TimerID) -> Unmanaged<EventLoop>? {
+    if let owner = unsafe LoopTable.owner(loop: id.loop) { return unsafe owner }
+    checkGone(loop: id.loop)
+    return nil
   }
 
   /// Moves a running timer; false when it has fired, was cancelled, or never was.

@@ -26,6 +26,14 @@ extension EventLoop {
     return nil
   }
 
+  /// The same, unretained: for what happens with each message.
+  @inline(__always)
+  package static func unretainedOwner(of id: ConnectionID) -> Unmanaged<EventLoop>? {
+    if let owner = unsafe LoopTable.owner(of: id) { return unsafe owner }
+    checkGone(id)
+    return nil
+  }
+
   /// A stale ID of a loop that is gone is no mistake; a live loop's ID on another thread is.
   @inline(never)
   static func offLoop(_ id: ConnectionID) -> WriteResult {
@@ -33,10 +41,12 @@ extension EventLoop {
     return .closed
   }
 
-  static func checkGone(_ id: ConnectionID) {
+  static func checkGone(_ id: ConnectionID) { checkGone(loop: id.loop) }
+
+  static func checkGone(loop: Int) {
     precondition(
-      unsafe LoopTable.entries[id.loop].thread.load(ordering: .relaxed) == 0,
-      "connection used off its event loop's thread")
+      unsafe LoopTable.entries[loop].thread.load(ordering: .relaxed) == 0,
+      "connection or timer used off its event loop's thread")
   }
 
   /// The state behind an ID, unless it is stale.

@@ -61,18 +61,20 @@ package final class EventLoop: @unchecked Sendable {
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
     let generation = unsafe LoopTable.entries[number].generation
+    unsafe LoopTable.entries[number].lives &+= 1
+    let lives = unsafe LoopTable.entries[number].lives
     unsafe hot = .allocate(capacity: 1)
     unsafe hot.initialize(
       to: HotState(
         driver: driver,
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
-        generation: generation))
+        generation: generation, lives: lives))
     arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
     arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
   }
 
-  /// One for each listener.
-  private static let ownTimersMax = 64
+  /// One for each listener, and the end of draining.
+  private static let ownTimersMax = 64 + 1
 
   deinit {
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
@@ -158,10 +160,12 @@ package final class EventLoop: @unchecked Sendable {
     defer { unsafe hot.pointee.inTurn = false }
     if count > 0 { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
     for index in 0..<count { unsafe dispatch(events + index) }
+    // Answers leave before anything else is seen to: somebody waits for them.
+    submit()
     if final {
       statistics.turns.add(1)
-      runJobs()
-      fireTimers()
+      if hasJobs { runJobs() }
+      if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
     settle()

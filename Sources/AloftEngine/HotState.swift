@@ -21,10 +21,11 @@ struct HotState: ~Copyable {
   /// Handlers that were replaced while they may still be on the stack.
   var retired: [Unmanaged<ConnectionHandler>] = unsafe []
   var jobs = WordQueue()
+  var frames = PartialFramePool()
   var listeners: [ConnectionHandler?] = []
   /// Per listener: the last turned-away connection has been told of and none was accepted since.
   var toldRefused: [Bool] = []
-  var timers = UserTimers()
+  var timers: UserTimers
   var lastGeneration: UInt32
   var onEmpty: (() -> Void)?
   /// False while a host's own callbacks run on the thread, who may call us between turns.
@@ -38,12 +39,14 @@ struct HotState: ~Copyable {
   var spin: UInt64 = 0
   var slept = false
 
-  init(driver: any Driver, timersMax: Int, generation: UInt32) {
+  init(driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32) {
     now = driver.now()
     tick = now / nanosecondsPerTick
     table = ConnectionTable(driver: driver)
     wheel = TimerWheel(timersMax: timersMax, now: tick)
     lastGeneration = generation
+    // Far from those of earlier loops with this number, whose timers may still be named.
+    timers = UserTimers(firstGeneration: lives << 20 | 1)
   }
 }
 

@@ -16,6 +16,8 @@ package struct LoopTable: ~Copyable {
     var loop: Unmanaged<EventLoop>?
     /// Generations go on from one loop to the next that has this number.
     var generation: UInt32 = 0
+    /// Loops that have had this number.
+    var lives: UInt32 = 0
   }
 
   // Written once, entries' fields are atomic or the owning thread's alone.
@@ -42,7 +44,12 @@ package struct LoopTable: ~Copyable {
   /// The loop that owns the ID, if this is its thread.
   @inline(__always)
   static func owner(of id: ConnectionID) -> Unmanaged<EventLoop>? {
-    let entry = unsafe entries + id.loop
+    unsafe owner(loop: id.loop)
+  }
+
+  @inline(__always)
+  static func owner(loop: Int) -> Unmanaged<EventLoop>? {
+    let entry = unsafe entries + loop
     guard unsafe entry.pointee.thread.load(ordering: .relaxed) == UInt(pthread_self()) else {
       return nil
     }

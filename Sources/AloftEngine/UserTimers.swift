@@ -24,7 +24,7 @@ struct UserTimers: ~Copyable {
 
   struct Entry {
     var node: UInt32 = 0
-    var generation: UInt32 = 1
+    var generation: UInt32
     /// Milliseconds between firings; 0 for once.
     var period: UInt32 = 0
     var nextFree: UInt32 = 0
@@ -32,9 +32,15 @@ struct UserTimers: ~Copyable {
   }
 
   /// Index 0 is not used: a `nextFree` of 0 means none.
-  var entries: [Entry] = [Entry()]
+  var entries: [Entry]
+  private let firstGeneration: UInt32
   var free: UInt32 = 0
   private(set) var count = 0
+
+  init(firstGeneration: UInt32) {
+    self.firstGeneration = firstGeneration
+    entries = [Entry(generation: firstGeneration)]
+  }
 
   mutating func insert(period: UInt32, action: @escaping () -> Void) -> UInt32? {
     var index = free
@@ -43,7 +49,7 @@ struct UserTimers: ~Copyable {
     } else {
       guard entries.count < Self.timersMax else { return nil }
       index = UInt32(entries.count)
-      entries.append(Entry())
+      entries.append(Entry(generation: firstGeneration))
     }
     entries[Int(index)].period = period
     entries[Int(index)].action = action

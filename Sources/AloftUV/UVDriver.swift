@@ -35,9 +35,13 @@ package final class UVDriver: Driver, @unchecked Sendable {
     unsafe place.initialize(to: nil)
     var callbacks = unsafe aloft__callbacks(
       context: place,
-      prepare: { context in unsafe UVDriver.of(context).prepare() },
+      prepare: { context in
+        unsafe UVDriver.of(context)._withUnsafeGuaranteedRef { $0.prepare() }
+      },
       turn: { context, events, count, final in
-        unsafe UVDriver.of(context).turn(events, count, final != 0)
+        unsafe UVDriver.of(context)._withUnsafeGuaranteedRef {
+          unsafe $0.turn(events, count, final != 0)
+        }
       })
     let status = unsafe aloft__loop_create(&options, host, &callbacks, &created)
     guard status == 0, let loop = unsafe created else {
@@ -78,10 +82,10 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   // MARK: From the shim
 
+  /// Unmanaged, so that a turn counts no reference.
   @inline(__always)
-  private static func of(_ context: UnsafeMutableRawPointer?) -> UVDriver {
+  private static func of(_ context: UnsafeMutableRawPointer?) -> Unmanaged<UVDriver> {
     unsafe context!.assumingMemoryBound(to: Unmanaged<UVDriver>?.self).pointee!
-      ._withUnsafeGuaranteedRef { $0 }
   }
 
   private func prepare() -> Int64 {

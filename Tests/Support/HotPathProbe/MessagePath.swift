@@ -1,0 +1,131 @@
+import Aloft
+import CallCounters
+import Synchronization
+
+/// The ways of a message through the public API.
+enum MessagePath: String, CaseIterable, Sendable {
+  /// Bytes as they come, answered with what was received, or with bytes of the handler's own.
+  case rawReceived = "raw-received"
+  case rawOwnArray = "raw-own-array"
+  case rawOwnSpan = "raw-own-span"
+  case rawOwnText = "raw-own-text"
+  /// Whole frames: one at a time, 16 at a time, and each in two parts with a read between them.
+  case frameReceived = "frame-received"
+  case frameOwn = "frame-own"
+  case framePipelined = "frame-pipelined"
+  case frameSplit = "frame-split"
+  case rawPipelined = "raw-pipelined"
+  /// Beside the answer, with each message: a timer is put off; all that can be asked of a
+  /// connection is asked; reading pauses and goes on; time-outs are being watched.
+  case timerRearmed = "timer-rearmed"
+  case properties = "properties"
+  case pauseAndResume = "pause-and-resume"
+  case timeouts = "timeouts"
+  /// Seeded: a reference is counted, an array made, a closure boxed, once a message.
+  case offendRetain = "offend-retain"
+  case offendAllocate = "offend-allocate"
+  case offendBox = "offend-box"
+
+  var isOffender: Bool {
+    switch self {
+    case .offendRetain, .offendAllocate, .offendBox: true
+    default: false
+    }
+  }
+
+  var isFramed: Bool {
+    switch self {
+    case .frameReceived, .frameOwn, .framePipelined, .frameSplit: true
+    default: false
+    }
+  }
+
+  /// Messages that a client sends before it waits for the answers.
+  var pipeline: Int { self == .framePipelined || self == .rawPipelined ? 16 : 1 }
+}
+
+/// What one server notes. Its loop's thread writes, the main thread reads `isDone` and then the rest.
+@safe
+struct Notes: ~Copyable {
+  var messages = 0
+  var countFrom = 0
+  var countTo = 0
+  var before = call_counts()
+  var after = call_counts()
+  let isDone = Atomic<Bool>(false)
+  var timer: Timer?
+  var kept: AnyObject?
+  var boxed: (() -> Int)?
+}
+
+final class Object: Sendable {}
+
+/// Echoes, the way that is asked for.
+final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
+  // @unchecked: one loop alone calls; the notes are its own until it says that it is done.
+  let path: MessagePath
+  let notes: UnsafeMutablePointer<Notes>
+  let own = [UInt8](repeating: 7, count: messageBytes)
+  /// Memory that is never given back, so that a span of it needs nobody to hold it.
+  let lasting: UnsafeRawBufferPointer
+  let text = String(repeating: "x", count: messageBytes)
+  let objects = (Object(), Object())
+
+  init(_ path: MessagePath, _ notes: UnsafeMutablePointer<Notes>) {
+    self.path = path
+    self.notes = notes
+    lasting = UnsafeRawBufferPointer(
+      UnsafeMutableRawBufferPointer.allocate(byteCount: messageBytes, alignment: 16))
+  }
+
+  func opened(_ connection: Connection) {
+    guard path == .timerRearmed, notes.pointee.timer == nil else { return }
+    notes.pointee.timer = try? EventLoop.current?.schedule(after: .seconds(60)) {}
+  }
+
+  func received(_ connection: Connection, _ bytes: RawSpan) {
+    let arrived = path.isFramed ? 1 : bytes.byteCount / messageBytes
+    for _ in 0..<arrived { countMessage() }
+    switch path {
+    case .rawReceived, .rawPipelined, .timeouts: connection.write(bytes)
+    case .rawOwnArray: connection.write(own)
+    case .rawOwnSpan: connection.write(lasting.bytes)
+    case .rawOwnText: connection.write(text)
+    case .frameReceived, .framePipelined, .frameSplit: connection.writeFrame(bytes)
+    case .frameOwn: connection.writeFrame(lasting.bytes)
+    case .timerRearmed:
+      _ = notes.pointee.timer?.rearm(after: .seconds(60))
+      connection.write(bytes)
+    case .properties:
+      connection.context += UInt(connection.queuedBytes)
+      if connection.isOpen { connection.write(bytes) }
+    case .pauseAndResume:
+      connection.pauseReading()
+      connection.write(bytes)
+      connection.resumeReading()
+    case .offendRetain:
+      notes.pointee.kept = notes.pointee.messages & 1 == 0 ? objects.0 : objects.1
+      connection.write(bytes)
+    case .offendAllocate:
+      connection.write([UInt8](repeating: UInt8(truncatingIfNeeded: arrived), count: messageBytes))
+    case .offendBox:
+      let count = notes.pointee.messages
+      notes.pointee.boxed = { count }
+      connection.write(bytes)
+    }
+  }
+
+  @inline(__always)
+  private func countMessage() {
+    notes.pointee.messages += 1
+    if notes.pointee.messages == notes.pointee.countFrom {
+      notes.pointee.before = call_counters_read()
+    } else if notes.pointee.messages == notes.pointee.countTo {
+      notes.pointee.after = call_counters_read()
+      notes.pointee.isDone.store(true, ordering: .releasing)
+    }
+  }
+}
+
+/// Also the payload of a frame.
+let messageBytes = 64
