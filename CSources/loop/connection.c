@@ -195,11 +195,10 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
 }
 
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot) {
-  connection *c = aloft__slot_take(loop);
-  if (c == NULL) {
-    return loop->slots_used == loop->options.connections_max ? -ENOSPC : -ENOMEM;
-  }
-  int status = uv_poll_init(loop->uv, &c->poll, descriptor);
+  int status;
+  connection *c = aloft__slot_take(loop, &status);
+  if (c == NULL) return status;
+  status = uv_poll_init(loop->uv, &c->poll, descriptor);
   if (status < 0) {
     aloft__slot_give(loop, c);
     return status;

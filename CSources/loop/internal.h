@@ -86,7 +86,7 @@ struct aloft__loop {
 };
 
 // slots.c
-connection *aloft__slot_take(aloft__loop *loop);
+connection *aloft__slot_take(aloft__loop *loop, int *status);
 void aloft__slot_give(aloft__loop *loop, connection *c);
 void aloft__slots_free(aloft__loop *loop);
 static inline connection *slot_at(aloft__loop *loop, uint32_t slot) {
