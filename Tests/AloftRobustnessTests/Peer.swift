@@ -124,11 +124,11 @@ final class PlainListener {
   let port: UInt16
   private var isOpen = true
 
-  init() throws {
+  init(backlog: Int32 = 16) throws {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     self.descriptor = descriptor
     let status = Peer.at(0x7f00_0001, 0) { bind(descriptor, $0, $1) }
-    guard status == 0, listen(descriptor, 16) == 0 else {
+    guard status == 0, listen(descriptor, backlog) == 0 else {
       throw Peer.Failure(call: "listen", errno: errno)
     }
     var bound = sockaddr_in()
