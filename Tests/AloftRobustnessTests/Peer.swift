@@ -85,12 +85,14 @@ final class Peer: Sendable {
     return got == 0 ? .end : .bytes(Array(bytes.prefix(got)))
   }
 
+  func receive(exactly count: Int) -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: count)
+    return recv(descriptor, &bytes, count, Int32(MSG_WAITALL)) == count ? bytes : nil
+  }
+
   /// Sends and waits for as much; false when anything else comes back.
   func echoes(_ bytes: [UInt8]) -> Bool {
-    guard send(bytes) else { return false }
-    var answer = [UInt8](repeating: 0, count: bytes.count)
-    let got = recv(descriptor, &answer, bytes.count, Int32(MSG_WAITALL))
-    return got == bytes.count && answer == bytes
+    send(bytes) && receive(exactly: bytes.count) == bytes
   }
 
   /// All until the end; nil when it is no clean one.
