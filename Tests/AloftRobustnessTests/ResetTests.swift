@@ -90,7 +90,7 @@ extension Robustness {
       case .endedByPeerFullQueue:
         try await eventually("a full queue") { try await queued() > 500_000 }
         peer.finish()
-        // Reads are paused above the high-water mark, so the end itself isn't seen.
+      // Reads are paused above the high-water mark, so the end itself isn't seen.
       case .finishedByUs: #expect(peer.receive() == .end)
       case .closing:
         try await eventually("opened and closing") { !recorder.log.value.opened.isEmpty }
