@@ -66,7 +66,7 @@ let package = Package(
       name: "Aloft", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV"],
       swiftSettings: strict),
     .target(
-      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft"],
+      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"],
       swiftSettings: strict),
 
     // The bench, the plain C servers that it holds itself against, and its load generator.
@@ -105,6 +105,8 @@ let package = Package(
     .testTarget(
       name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
       swiftSettings: tested),
+    // Its programs are in Tests/c; they link the library, the tests don't.
+    .testTarget(name: "AloftCTests", swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

@@ -19,6 +19,8 @@ struct Stress: ParsableCommand {
   var runs = 1
   @Option(help: "A file for the figures, one line of JSON each.")
   var json: String?
+  @Option(help: "A file for the report as a page with plots, which needs nothing else.")
+  var html: String?
   @Option(help: .hidden)
   var server = ServerKind.aloft
 
@@ -32,7 +34,9 @@ struct Stress: ParsableCommand {
     let machine = Machine.read()
     let progress = Progress()
     let writer = try json.map { try FigureWriter(path: $0) }
-    progress.note(Self.heading(machine, quick: quick, runs: runs))
+    let heading = Self.heading(machine, quick: quick, runs: runs)
+    print(heading)
+    fflush(nil)
     let listed = try chosen()
     var figures: [Figure] = []
     var broken: [String] = []
@@ -54,9 +58,12 @@ struct Stress: ParsableCommand {
     }
     progress.finish()
     let report = Report(figures: figures, system: server.rawValue, runs: runs)
-    print(Self.heading(machine, quick: quick, runs: runs))
     print(report.text(listed, notBuilt: Set(listed.filter { !$0.isBuilt }.map { $0.id })))
     for text in broken { print("FAILED \(text)") }
+    if let html {
+      let page = HTMLPage(report: report, heading: heading, scenarios: listed)
+      try page.text().write(toFile: html, atomically: true, encoding: .utf8)
+    }
     if bench_children_count() > 0 { broken.append("children left") }
     if !broken.isEmpty || !report.faults.isEmpty { throw ExitCode(1) }
   }

@@ -150,8 +150,9 @@ void bench_load_connect(
     int count = load__wait(load, now, end);
     for (int i = 0; i < count; i++) {
       uint32_t index = load->events[i].data.u32;
-      if (load->connections[index].phase == PHASE_CONNECTING) load__connect_finish(load, &load->events[i]);
-      else if (load->events[i].events & (EPOLLRDHUP | EPOLLHUP)) load__closed_by_peer(load, index);
+      const struct epoll_event *event = &load->events[i];
+      if (load->connections[index].phase == PHASE_CONNECTING) load__connect_finish(load, event);
+      else if (event->events & (EPOLLRDHUP | EPOLLHUP)) load__closed_by_peer(load, index);
     }
     now = now_ns();
   }

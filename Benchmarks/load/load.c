@@ -103,7 +103,8 @@ void bench_load_closed_loop(
   for (uint32_t i = 0; i < load->options.connections; i++) {
     uint64_t left = load->issued_max - load->result.sent;
     uint64_t count = load->options.depth < left ? load->options.depth : left;
-    if (load->connections[i].phase == PHASE_OPEN && count > 0) load__issue_and_flush(load, i, count);
+    if (load->connections[i].phase != PHASE_OPEN || count == 0) continue;
+    load__issue_and_flush(load, i, count);
   }
   uint64_t due = load->window_end;
   while (load->outstanding > 0 && now_ns() < due) turn(load, false, due);

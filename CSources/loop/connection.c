@@ -355,6 +355,8 @@ uint32_t aloft__submit(aloft__loop *loop, aloft__operation *operations, uint32_t
 int aloft__connection_name(aloft__loop *loop, uint32_t slot, int peer,
                            struct sockaddr_storage *name, socklen_t *length) {
   connection *c = slot_at(loop, slot);
+  // The descriptor's number may be another connection's by now.
+  if (c->state == SLOT_FREE || c->state == SLOT_CLOSING) return -ENOTCONN;
   *length = sizeof *name;
   int status = peer ? getpeername(descriptor_of(c), (struct sockaddr *)name, length)
                     : getsockname(descriptor_of(c), (struct sockaddr *)name, length);

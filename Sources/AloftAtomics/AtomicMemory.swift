@@ -10,7 +10,11 @@
 /// not here is not used: no fences, no consume, no 128-bit words.
 ///
 /// `word` counts 8-byte words from the start of the block.
-package protocol AtomicMemory {
+///
+/// This and everything above it is `public`, not `package`, though no product shows it: Swift 6.3
+/// keeps no bodies of `package` functions for other modules, `@inlinable` or not, so each push
+/// from another module would be a call, and generic code would stay generic.
+public protocol AtomicMemory {
   /// The block that begins `words` further on.
   func advanced(by words: Int) -> Self
 
@@ -49,14 +53,14 @@ package protocol AtomicMemory {
 }
 
 /// How the memory of every brick is laid out.
-package enum MemoryLine {
+public enum MemoryLine {
   /// Words to a line: 128 bytes, two cache lines of 64, because x86 fetches them in pairs and
   /// Apple's cores have lines of 128. Two threads' words never share a line.
-  package static var words: Int { 16 }
-  package static var bytes: Int { 128 }
+  @inlinable public static var words: Int { 16 }
+  @inlinable public static var bytes: Int { 128 }
 
   /// `words` rounded up to whole lines.
-  package static func roundedUp(_ words: Int) -> Int {
+  @inlinable public static func roundedUp(_ words: Int) -> Int {
     (words + Self.words - 1) / Self.words * Self.words
   }
 }

@@ -1,4 +1,4 @@
-package import Synchronization
+public import Synchronization
 
 /// The real memory: each operation is one load, store or locked instruction.
 ///
@@ -8,13 +8,13 @@ package import Synchronization
 /// Any thread may hold a copy: which operation it may use on which word is the business of the
 /// algorithm above, stated in that file's head comment.
 @safe
-package struct HardwareMemory: AtomicMemory, @unchecked Sendable {
+public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
   // Sendable: an address alone, and every algorithm over it states its threads.
   @usableFromInline let base: UnsafeMutableRawPointer
 
   /// `base` is aligned to 8 bytes at least, zeroed, and outlives every use.
   @inlinable @inline(__always)
-  package init(base: UnsafeMutableRawPointer) {
+  public init(base: UnsafeMutableRawPointer) {
     unsafe self.base = unsafe base
   }
 
@@ -29,87 +29,87 @@ package struct HardwareMemory: AtomicMemory, @unchecked Sendable {
   }
 
   @inlinable @inline(__always)
-  package func advanced(by words: Int) -> HardwareMemory {
-    unsafe HardwareMemory(base: base + words * MemoryLayout<UInt>.stride)
+  public func advanced(by words: Int) -> HardwareMemory {
+    unsafe HardwareMemory(base: base + words &* MemoryLayout<UInt>.stride)
   }
 
   // MARK: Plain
 
   @inlinable @inline(__always)
-  package func read(_ word: Int) -> UInt { unsafe plain(word).pointee }
+  public func read(_ word: Int) -> UInt { unsafe plain(word).pointee }
 
   @inlinable @inline(__always)
-  package func write(_ word: Int, _ value: UInt) { unsafe plain(word).pointee = value }
+  public func write(_ word: Int, _ value: UInt) { unsafe plain(word).pointee = value }
 
   @inlinable @inline(__always)
-  package func read(_ word: Int, into target: UnsafeMutablePointer<UInt>, count: Int) {
+  public func read(_ word: Int, into target: UnsafeMutablePointer<UInt>, count: Int) {
     unsafe target.update(from: plain(word), count: count)
   }
 
   @inlinable @inline(__always)
-  package func write(_ word: Int, from source: UnsafePointer<UInt>, count: Int) {
+  public func write(_ word: Int, from source: UnsafePointer<UInt>, count: Int) {
     unsafe plain(word).update(from: source, count: count)
   }
 
   @inlinable @inline(__always)
-  package func readLink(of node: UInt) -> UInt {
+  public func readLink(of node: UInt) -> UInt {
     unsafe UnsafeMutablePointer<UInt>(bitPattern: node).unsafelyUnwrapped.pointee
   }
 
   @inlinable @inline(__always)
-  package func writeLink(of node: UInt, to next: UInt) {
+  public func writeLink(of node: UInt, to next: UInt) {
     unsafe UnsafeMutablePointer<UInt>(bitPattern: node).unsafelyUnwrapped.pointee = next
   }
 
   // MARK: Atomic
 
   @inlinable @inline(__always)
-  package func loadOwn(_ word: Int) -> UInt {
+  public func loadOwn(_ word: Int) -> UInt {
     unsafe atomic(word).pointee.load(ordering: .relaxed)
   }
 
   @inlinable @inline(__always)
-  package func loadRelaxed(_ word: Int) -> UInt {
+  public func loadRelaxed(_ word: Int) -> UInt {
     unsafe atomic(word).pointee.load(ordering: .relaxed)
   }
 
   @inlinable @inline(__always)
-  package func loadAcquire(_ word: Int) -> UInt {
+  public func loadAcquire(_ word: Int) -> UInt {
     unsafe atomic(word).pointee.load(ordering: .acquiring)
   }
 
   @inlinable @inline(__always)
-  package func loadSequential(_ word: Int) -> UInt {
+  public func loadSequential(_ word: Int) -> UInt {
     unsafe atomic(word).pointee.load(ordering: .sequentiallyConsistent)
   }
 
   @inlinable @inline(__always)
-  package func storeRelaxed(_ word: Int, _ value: UInt) {
+  public func storeRelaxed(_ word: Int, _ value: UInt) {
     unsafe atomic(word).pointee.store(value, ordering: .relaxed)
   }
 
   @inlinable @inline(__always)
-  package func storeRelease(_ word: Int, _ value: UInt) {
+  public func storeRelease(_ word: Int, _ value: UInt) {
     unsafe atomic(word).pointee.store(value, ordering: .releasing)
   }
 
   @inlinable @inline(__always)
-  package func storeSequential(_ word: Int, _ value: UInt) {
+  public func storeSequential(_ word: Int, _ value: UInt) {
     unsafe atomic(word).pointee.store(value, ordering: .sequentiallyConsistent)
   }
 
   @inlinable @inline(__always)
-  package func exchangeRelaxed(_ word: Int, _ value: UInt) -> UInt {
+  public func exchangeRelaxed(_ word: Int, _ value: UInt) -> UInt {
     unsafe atomic(word).pointee.exchange(value, ordering: .relaxed)
   }
 
   @inlinable @inline(__always)
-  package func exchangeAcquire(_ word: Int, _ value: UInt) -> UInt {
+  public func exchangeAcquire(_ word: Int, _ value: UInt) -> UInt {
     unsafe atomic(word).pointee.exchange(value, ordering: .acquiring)
   }
 
   @inlinable @inline(__always)
-  package func compareExchangeRelease(
+  public func compareExchangeRelease(
     _ word: Int, _ expected: UInt, _ desired: UInt
   ) -> UInt {
     unsafe atomic(word).pointee.compareExchange(
@@ -119,7 +119,7 @@ package struct HardwareMemory: AtomicMemory, @unchecked Sendable {
   }
 
   @inlinable @inline(__always)
-  package func compareExchangeSequential(
+  public func compareExchangeSequential(
     _ word: Int, _ expected: UInt, _ desired: UInt
   ) -> UInt {
     unsafe atomic(word).pointee.compareExchange(

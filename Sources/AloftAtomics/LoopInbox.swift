@@ -16,14 +16,14 @@
 /// they went in. The algorithm, and which orders pair, stand in ``LoopInboxCore``.
 ///
 /// The memory is freed with the owner: end the siblings first.
-package struct LoopInbox: ~Copyable, Sendable {
+public struct LoopInbox: ~Copyable, Sendable {
   @usableFromInline let block: WordBlock
   @usableFromInline let core: LoopInboxCore<HardwareMemory>
   @usableFromInline let owner: Int
 
   /// The inbox of loop `owner` out of `loops`: a lane for each of the others. The capacities, in
   /// items, are rounded up to powers of two; a lane's memory is 8 bytes an item.
-  package init(owner: Int, loops: Int, laneCapacity: Int, foreignCapacity: Int) {
+  public init(owner: Int, loops: Int, laneCapacity: Int, foreignCapacity: Int) {
     precondition(owner >= 0 && owner < loops, "loop \(owner) of \(loops)")
     let lane = roundedUpToPowerOfTwo(laneCapacity)
     let foreign = roundedUpToPowerOfTwo(foreignCapacity)
@@ -46,27 +46,27 @@ package struct LoopInbox: ~Copyable, Sendable {
   // MARK: Producers
 
   /// Loop `fromLoop`.
-  @inlinable
-  package func push(_ item: UInt, fromLoop: Int) -> PushResult {
+  @inlinable @inline(__always)
+  public func push(_ item: UInt, fromLoop: Int) -> PushResult {
     core.push(item, lane: lane(of: fromLoop))
   }
 
   /// Loop `fromLoop`. Takes as many of `items` as fit, from the first on: one publication and
   /// one look at the sleep flag for all of them, so gather a turn's items and push them at once.
   @inlinable
-  package func push(
+  public func push(
     contentsOf items: UnsafeBufferPointer<UInt>, fromLoop: Int
   ) -> BulkPushResult {
     unsafe core.push(contentsOf: items, lane: lane(of: fromLoop))
   }
 
   /// Any thread.
-  @inlinable
-  package func pushForeign(_ item: UInt) -> PushResult { core.pushForeign(item) }
+  @inlinable @inline(__always)
+  public func pushForeign(_ item: UInt) -> PushResult { core.pushForeign(item) }
 
   /// Any thread. Takes as many of `items` as fit, from the first on, one after the other.
   @inlinable
-  package func pushForeign(contentsOf items: UnsafeBufferPointer<UInt>) -> BulkPushResult {
+  public func pushForeign(contentsOf items: UnsafeBufferPointer<UInt>) -> BulkPushResult {
     unsafe core.pushForeign(contentsOf: items)
   }
 
@@ -75,21 +75,21 @@ package struct LoopInbox: ~Copyable, Sendable {
   /// Owner. Fills `buffer` from its start, fair over the lanes and the foreign ring; the answer
   /// is how many. Linear in that and in the number of loops.
   @inlinable
-  package func drain(into buffer: UnsafeMutableBufferPointer<UInt>) -> Int {
+  public func drain(into buffer: UnsafeMutableBufferPointer<UInt>) -> Int {
     guard let target = buffer.baseAddress else { return 0 }
     return unsafe core.drain(into: target, limit: buffer.count)
   }
 
   /// Owner. Whether nothing is left or under way.
   @inlinable
-  package var isEmpty: Bool { core.isEmpty }
+  public var isEmpty: Bool { core.isEmpty }
 
   /// Owner. `true`: it may sleep until it is woken; producers know. `false`: there is something
   /// to drain, or just about to be; poll without waiting.
   @inlinable
-  package func prepareToSleep() -> Bool { core.prepareToSleep() }
+  public func prepareToSleep() -> Bool { core.prepareToSleep() }
 
   /// Owner, after its sleep: producers need not wake it any more.
-  @inlinable
-  package func awake() { core.awake() }
+  @inlinable @inline(__always)
+  public func awake() { core.awake() }
 }

@@ -7,7 +7,7 @@
 /// else the owner. Which orders pair stands with the three parts; here they meet: every push
 /// publishes sequentially before it looks at the flag, every look of `isEmpty` is sequential
 /// after the announcement.
-package struct LoopInboxCore<Memory: AtomicMemory> {
+public struct LoopInboxCore<Memory: AtomicMemory> {
   @usableFromInline let memory: Memory
   @usableFromInline let lanes: Int
   @usableFromInline let laneCapacity: Int
@@ -19,13 +19,13 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
   @usableFromInline static var cursor: Int { 16 }
   @usableFromInline static var foreignWords: Int { 32 }
 
-  package static func words(lanes: Int, laneCapacity: Int, foreignCapacity: Int) -> Int {
+  public static func words(lanes: Int, laneCapacity: Int, foreignCapacity: Int) -> Int {
     foreignWords + MPSCRingCore<Memory>.words(capacity: foreignCapacity)
       + lanes * SPSCRingCore<Memory>.words(capacity: laneCapacity)
   }
 
   /// `memory` holds the zeroed `words` of these sizes; the capacities are powers of two.
-  package init(memory: Memory, lanes: Int, laneCapacity: Int, foreignCapacity: Int) {
+  public init(memory: Memory, lanes: Int, laneCapacity: Int, foreignCapacity: Int) {
     self.memory = memory
     self.lanes = lanes
     self.laneCapacity = laneCapacity
@@ -56,13 +56,13 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
   // MARK: Producers
 
   @inlinable @inline(__always)
-  package func push(_ item: UInt, lane index: Int) -> PushResult {
+  public func push(_ item: UInt, lane index: Int) -> PushResult {
     guard lane(index).push(item, .sequential) else { return .full }
     return flag.mustWake() ? .acceptedMustWake : .accepted
   }
 
   @inlinable @inline(__always)
-  package func push(
+  public func push(
     contentsOf items: UnsafeBufferPointer<UInt>, lane index: Int
   ) -> BulkPushResult {
     let count = unsafe lane(index).push(contentsOf: items, .sequential)
@@ -70,13 +70,13 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
   }
 
   @inlinable @inline(__always)
-  package func pushForeign(_ item: UInt) -> PushResult {
+  public func pushForeign(_ item: UInt) -> PushResult {
     guard foreign.push(item) else { return .full }
     return flag.mustWake() ? .acceptedMustWake : .accepted
   }
 
   @inlinable @inline(__always)
-  package func pushForeign(contentsOf items: UnsafeBufferPointer<UInt>) -> BulkPushResult {
+  public func pushForeign(contentsOf items: UnsafeBufferPointer<UInt>) -> BulkPushResult {
     let count = unsafe foreign.push(contentsOf: items)
     return BulkPushResult(accepted: count, mustWake: count > 0 && flag.mustWake())
   }
@@ -86,7 +86,7 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
   /// Fair: each source first gets an equal share of the buffer, then what others left of theirs,
   /// and the source that begins moves on by one with every call.
   @inlinable @inline(__always)
-  package func drain(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
+  public func drain(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
     let sources = lanes &+ 1
     let first = Int(bitPattern: memory.read(Self.cursor))
     memory.write(Self.cursor, UInt(bitPattern: first &+ 1 == sources ? 0 : first &+ 1))
@@ -121,7 +121,7 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
 
   /// Whether nothing is left or under way; exact after `announce`.
   @inlinable @inline(__always)
-  package var isEmpty: Bool {
+  public var isEmpty: Bool {
     if !foreign.isEmpty { return false }
     for index in 0..<lanes where !lane(index).isEmpty { return false }
     return true
@@ -129,7 +129,7 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
 
   /// Announces the sleep and looks once more; `false`, and awake again, when there is something.
   @inlinable @inline(__always)
-  package func prepareToSleep() -> Bool {
+  public func prepareToSleep() -> Bool {
     flag.announce()
     if isEmpty { return true }
     flag.awake()
@@ -137,7 +137,7 @@ package struct LoopInboxCore<Memory: AtomicMemory> {
   }
 
   @inlinable @inline(__always)
-  package func awake() { flag.awake() }
+  public func awake() { flag.awake() }
 }
 
 extension LoopInboxCore: Sendable where Memory: Sendable {}

@@ -18,7 +18,7 @@
 ///   release and loaded with acquire as well.
 /// - `tail`, moved sequentially by a producer, loaded sequentially by the consumer in `isEmpty`:
 ///   the producer's look at the ``SleepFlagCore`` that follows needs no fence of its own.
-package struct MPSCRingCore<Memory: AtomicMemory> {
+public struct MPSCRingCore<Memory: AtomicMemory> {
   // The producers' line: the next index to claim, and the consumer's index as last seen.
   @usableFromInline static var tail: Int { 0 }
   @usableFromInline static var headSeen: Int { 1 }
@@ -30,13 +30,13 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   @usableFromInline let mask: UInt
 
   /// Words that a ring of `capacity` items needs.
-  package static func words(capacity: Int) -> Int {
+  public static func words(capacity: Int) -> Int {
     slots + MemoryLine.roundedUp(capacity)
   }
 
   /// `memory` holds `words(capacity:)` zeroed words; `capacity` is a power of two.
   @inlinable @inline(__always)
-  package init(memory: Memory, capacity: Int) {
+  public init(memory: Memory, capacity: Int) {
     self.memory = memory
     self.mask = UInt(bitPattern: capacity &- 1)
   }
@@ -44,7 +44,7 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   // MARK: Producers
 
   @inlinable @inline(__always)
-  package func push(_ item: UInt) -> Bool {
+  public func push(_ item: UInt) -> Bool {
     assert(item != 0, "0 marks an empty slot")
     var tail = memory.loadRelaxed(Self.tail)
     while true {
@@ -60,7 +60,7 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   /// Claims room for as many of `items` as fit in one exchange and fills it, so they come out
   /// one after the other. The answer is how many.
   @inlinable @inline(__always)
-  package func push(contentsOf items: UnsafeBufferPointer<UInt>) -> Int {
+  public func push(contentsOf items: UnsafeBufferPointer<UInt>) -> Int {
     if items.count == 0 { return 0 }
     var tail = memory.loadRelaxed(Self.tail)
     var count = 0
@@ -97,7 +97,7 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   // MARK: Consumer
 
   @inlinable @inline(__always)
-  package func pop() -> UInt? {
+  public func pop() -> UInt? {
     let head = memory.loadOwn(Self.head)
     let slot = Self.slots &+ Int(bitPattern: head & mask)
     let item = memory.loadAcquire(slot)
@@ -110,7 +110,7 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   /// Pops up to `limit` items to `target`, oldest first, and gives their slots back at once.
   /// The answer is how many.
   @inlinable @inline(__always)
-  package func pop(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
+  public func pop(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
     let head = memory.loadOwn(Self.head)
     var count = 0
     while count < limit {
@@ -129,7 +129,7 @@ package struct MPSCRingCore<Memory: AtomicMemory> {
   /// Whether nothing is left or under way, for certain, in the one order of all sequential
   /// operations.
   @inlinable @inline(__always)
-  package var isEmpty: Bool {
+  public var isEmpty: Bool {
     memory.loadSequential(Self.tail) == memory.loadOwn(Self.head)
   }
 }

@@ -9,19 +9,19 @@
 /// Which orders pair: `push` exchanges with release after it has written the node, `drain` with
 /// acquire. A later push is an exchange upon the earlier one and so carries its release along:
 /// the drainer that reads the last sees what all of them wrote.
-package struct MailboxCore<Memory: AtomicMemory> {
+public struct MailboxCore<Memory: AtomicMemory> {
   @usableFromInline static var head: Int { 0 }
 
   @usableFromInline let memory: Memory
 
   @inlinable @inline(__always)
-  package init(memory: Memory) {
+  public init(memory: Memory) {
     self.memory = memory
   }
 
   /// `true` when the mailbox was empty: the caller, and it alone, has to schedule the owner.
   @inlinable @inline(__always)
-  package func push(_ node: UInt) -> Bool {
+  public func push(_ node: UInt) -> Bool {
     var head = memory.loadRelaxed(Self.head)
     while true {
       memory.writeLink(of: node, to: head)
@@ -33,7 +33,7 @@ package struct MailboxCore<Memory: AtomicMemory> {
 
   /// Takes all nodes: the oldest, linked on to the newest, whose link is 0; 0 when there is none.
   @inlinable @inline(__always)
-  package func drain() -> UInt {
+  public func drain() -> UInt {
     var node = memory.exchangeAcquire(Self.head, 0)
     var oldest: UInt = 0
     while node != 0 {

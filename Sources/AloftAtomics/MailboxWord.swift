@@ -6,32 +6,32 @@
 /// Who may call: any thread pushes; one thread at a time drains. The algorithm, and which orders
 /// pair, stand in ``MailboxCore``.
 @safe
-package struct MailboxWord: Sendable {
+public struct MailboxWord: Sendable {
   @usableFromInline let core: MailboxCore<HardwareMemory>
 
   /// `word` is aligned to 8 bytes, 0 at first, and outlives every use.
-  @inlinable
-  package init(at word: UnsafeMutableRawPointer) {
+  @inlinable @inline(__always)
+  public init(at word: UnsafeMutableRawPointer) {
     unsafe self.core = MailboxCore(memory: HardwareMemory(base: word))
   }
 
   /// Any thread. `true` when the mailbox was empty: the caller, and it alone, has to schedule
   /// the owner.
-  @inlinable
-  package func push(_ node: UnsafeMutableRawPointer) -> Bool {
+  @inlinable @inline(__always)
+  public func push(_ node: UnsafeMutableRawPointer) -> Bool {
     core.push(UInt(bitPattern: node))
   }
 
   /// Owner. All that was pushed, oldest first: the first node, `nil` when there is none. Walk on
   /// with ``next(after:)``.
-  @inlinable
-  package func drain() -> UnsafeMutableRawPointer? {
+  @inlinable @inline(__always)
+  public func drain() -> UnsafeMutableRawPointer? {
     unsafe UnsafeMutableRawPointer(bitPattern: core.drain())
   }
 
   /// The node that was pushed after `node`; ask before `node` is used again.
-  @inlinable
-  package static func next(after node: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+  @inlinable @inline(__always)
+  public static func next(after node: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
     unsafe UnsafeMutableRawPointer(bitPattern: node.load(as: UInt.self))
   }
 }

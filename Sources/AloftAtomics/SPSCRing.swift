@@ -6,13 +6,13 @@
 ///
 /// Share it between the two threads by borrowing it from whoever owns both; the memory is freed
 /// with the owner.
-package struct SPSCRing: ~Copyable, Sendable {
+public struct SPSCRing: ~Copyable, Sendable {
   @usableFromInline let block: WordBlock
   @usableFromInline let core: SPSCRingCore<HardwareMemory>
-  package let capacity: Int
+  public let capacity: Int
 
   /// `capacity` is rounded up to a power of two.
-  package init(capacity: Int) {
+  public init(capacity: Int) {
     let capacity = roundedUpToPowerOfTwo(capacity)
     let block = WordBlock(words: SPSCRingCore<HardwareMemory>.words(capacity: capacity))
     self.core = SPSCRingCore(memory: block.memory, capacity: capacity)
@@ -21,23 +21,23 @@ package struct SPSCRing: ~Copyable, Sendable {
   }
 
   /// Producer. `false` when full.
-  @inlinable
-  package func push(_ item: UInt) -> Bool { core.push(item, .release) }
+  @inlinable @inline(__always)
+  public func push(_ item: UInt) -> Bool { core.push(item, .release) }
 
   /// Producer. Takes as many of `items` as fit, from the first on, and publishes them at once;
   /// the answer is how many.
   @inlinable
-  package func push(contentsOf items: UnsafeBufferPointer<UInt>) -> Int {
+  public func push(contentsOf items: UnsafeBufferPointer<UInt>) -> Int {
     unsafe core.push(contentsOf: items, .release)
   }
 
   /// Consumer. `nil` when empty.
-  @inlinable
-  package func pop() -> UInt? { core.pop() }
+  @inlinable @inline(__always)
+  public func pop() -> UInt? { core.pop() }
 
   /// Consumer. Fills `buffer` from its start, oldest first; the answer is how many.
   @inlinable
-  package func pop(into buffer: UnsafeMutableBufferPointer<UInt>) -> Int {
+  public func pop(into buffer: UnsafeMutableBufferPointer<UInt>) -> Int {
     guard let target = buffer.baseAddress else { return 0 }
     return unsafe core.pop(into: target, limit: buffer.count)
   }

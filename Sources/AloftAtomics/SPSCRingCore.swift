@@ -1,5 +1,5 @@
 /// How a ring makes its new items known.
-package enum Publication {
+public enum Publication {
   /// The consumer polls: a plain store on x86.
   case release
   /// The producer goes on to look at a ``SleepFlag``: a locked store on x86 (6 ns), which keeps
@@ -25,7 +25,7 @@ package enum Publication {
 ///   ``SleepFlagCore``.
 ///
 /// Indices count items since the beginning and wrap around at 2^64; the slot is `index & mask`.
-package struct SPSCRingCore<Memory: AtomicMemory> {
+public struct SPSCRingCore<Memory: AtomicMemory> {
   // The producer's line: its index, and the consumer's index as last seen.
   @usableFromInline static var tail: Int { 0 }
   @usableFromInline static var headSeen: Int { 1 }
@@ -38,13 +38,13 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
   @usableFromInline let mask: UInt
 
   /// Words that a ring of `capacity` items needs.
-  package static func words(capacity: Int) -> Int {
+  public static func words(capacity: Int) -> Int {
     slots + MemoryLine.roundedUp(capacity)
   }
 
   /// `memory` holds `words(capacity:)` zeroed words; `capacity` is a power of two.
   @inlinable @inline(__always)
-  package init(memory: Memory, capacity: Int) {
+  public init(memory: Memory, capacity: Int) {
     self.memory = memory
     self.mask = UInt(bitPattern: capacity &- 1)
   }
@@ -52,7 +52,7 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
   // MARK: Producer
 
   @inlinable @inline(__always)
-  package func push(_ item: UInt, _ publication: Publication) -> Bool {
+  public func push(_ item: UInt, _ publication: Publication) -> Bool {
     let tail = memory.loadOwn(Self.tail)
     if tail &- memory.read(Self.headSeen) > mask {
       let head = memory.loadAcquire(Self.head)
@@ -67,7 +67,7 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
   /// Pushes as many of `items` as there is room for, from the first on, and publishes them at
   /// once. The answer is how many.
   @inlinable @inline(__always)
-  package func push(
+  public func push(
     contentsOf items: UnsafeBufferPointer<UInt>, _ publication: Publication
   ) -> Int {
     guard let source = items.baseAddress else { return 0 }
@@ -101,7 +101,7 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
   // MARK: Consumer
 
   @inlinable @inline(__always)
-  package func pop() -> UInt? {
+  public func pop() -> UInt? {
     let head = memory.loadOwn(Self.head)
     if head == memory.read(Self.tailSeen) {
       let tail = memory.loadAcquire(Self.tail)
@@ -116,7 +116,7 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
   /// Pops up to `limit` items to `target`, oldest first, and gives their slots back at once.
   /// The answer is how many.
   @inlinable @inline(__always)
-  package func pop(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
+  public func pop(into target: UnsafeMutablePointer<UInt>, limit: Int) -> Int {
     let head = memory.loadOwn(Self.head)
     var ready = memory.read(Self.tailSeen) &- head
     if ready < UInt(bitPattern: limit) {
@@ -138,7 +138,7 @@ package struct SPSCRingCore<Memory: AtomicMemory> {
 
   /// Whether nothing is left, for certain, in the one order of all sequential operations.
   @inlinable @inline(__always)
-  package var isEmpty: Bool {
+  public var isEmpty: Bool {
     memory.loadSequential(Self.tail) == memory.loadOwn(Self.head)
   }
 }

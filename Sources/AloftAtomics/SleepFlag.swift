@@ -3,25 +3,25 @@
 /// Who may call: `announce` and `awake` the loop, `mustWake` any thread after it has published
 /// its item with a sequential store or exchange. The protocol and its proof stand in
 /// ``SleepFlagCore``.
-package struct SleepFlag: ~Copyable, Sendable {
+public struct SleepFlag: ~Copyable, Sendable {
   @usableFromInline let block: WordBlock
   @usableFromInline let core: SleepFlagCore<HardwareMemory>
 
-  package init() {
+  public init() {
     let block = WordBlock(words: MemoryLine.words)
     self.core = SleepFlagCore(memory: block.memory)
     self.block = block
   }
 
   /// Loop. Then look at every inbox again with sequential loads, and only then sleep.
-  @inlinable
-  package func announce() { core.announce() }
+  @inlinable @inline(__always)
+  public func announce() { core.announce() }
 
   /// Loop, after the sleep or instead of it.
-  @inlinable
-  package func awake() { core.awake() }
+  @inlinable @inline(__always)
+  public func awake() { core.awake() }
 
   /// Any thread, after its publication. `true`: the caller, and it alone, has to wake the loop.
-  @inlinable
-  package func mustWake() -> Bool { core.mustWake() }
+  @inlinable @inline(__always)
+  public func mustWake() -> Bool { core.mustWake() }
 }

@@ -22,7 +22,7 @@
 /// (the ring for foreign threads) or becomes one (the lanes).
 ///
 /// `awake` and the exchange carry no item and order nothing, so they are relaxed.
-package struct SleepFlagCore<Memory: AtomicMemory> {
+public struct SleepFlagCore<Memory: AtomicMemory> {
   @usableFromInline static var flag: Int { 0 }
   @usableFromInline static var isAwake: UInt { 0 }
   @usableFromInline static var isAsleep: UInt { 1 }
@@ -30,26 +30,26 @@ package struct SleepFlagCore<Memory: AtomicMemory> {
   @usableFromInline let memory: Memory
 
   @inlinable @inline(__always)
-  package init(memory: Memory) {
+  public init(memory: Memory) {
     self.memory = memory
   }
 
   /// Loop. Then look at every inbox again, and only then sleep.
   @inlinable @inline(__always)
-  package func announce() {
+  public func announce() {
     memory.storeSequential(Self.flag, Self.isAsleep)
   }
 
   /// Loop, after the sleep or instead of it.
   @inlinable @inline(__always)
-  package func awake() {
+  public func awake() {
     memory.storeRelaxed(Self.flag, Self.isAwake)
   }
 
   /// Producer, after its publication. `true` for one producer per announcement, who then has to
   /// wake the loop.
   @inlinable @inline(__always)
-  package func mustWake() -> Bool {
+  public func mustWake() -> Bool {
     if memory.loadSequential(Self.flag) == Self.isAwake { return false }
     return memory.exchangeRelaxed(Self.flag, Self.isAwake) == Self.isAsleep
   }

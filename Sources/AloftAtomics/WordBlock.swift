@@ -2,11 +2,11 @@
 ///
 /// Whoever owns the block owns the end of it: no thread may still be inside an operation then.
 @safe
-package struct WordBlock: ~Copyable, @unchecked Sendable {
+public struct WordBlock: ~Copyable, @unchecked Sendable {
   // Sendable: the address is set once, and freed by the one owner.
   @usableFromInline let base: UnsafeMutableRawPointer
 
-  package init(words: Int) {
+  public init(words: Int) {
     let bytes = MemoryLine.roundedUp(words) * MemoryLayout<UInt>.stride
     let fresh = UnsafeMutableRawPointer.allocate(
       byteCount: bytes, alignment: MemoryLine.bytes)
@@ -20,5 +20,5 @@ package struct WordBlock: ~Copyable, @unchecked Sendable {
   }
 
   @inlinable @inline(__always)
-  package var memory: HardwareMemory { unsafe HardwareMemory(base: base) }
+  public var memory: HardwareMemory { unsafe HardwareMemory(base: base) }
 }

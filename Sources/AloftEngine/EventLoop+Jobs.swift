@@ -91,6 +91,10 @@ extension EventLoop {
     }
   }
 
+  var hasJobs: Bool {
+    unsafe hot.pointee.jobs.count > 0 || !inbox.isEmpty || !overflow.isEmpty
+  }
+
   /// Runs what waits, and what that adds, up to a turn's fair share.
   func runJobs() {
     var left = Self.jobsPerTurn

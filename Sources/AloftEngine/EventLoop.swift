@@ -160,10 +160,12 @@ package final class EventLoop: @unchecked Sendable {
     defer { unsafe hot.pointee.inTurn = false }
     if count > 0 { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
     for index in 0..<count { unsafe dispatch(events + index) }
+    // Answers leave before anything else is seen to: somebody waits for them.
+    submit()
     if final {
       statistics.turns.add(1)
-      runJobs()
-      fireTimers()
+      if hasJobs { runJobs() }
+      if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
     settle()

@@ -71,7 +71,7 @@ package final class LoopGroup: @unchecked Sendable {
 
   deinit { unsafe connectionsOpen.deallocate() }
 
-  private static func check(_ options: LoopGroupOptions) throws(EngineError) {
+  static func check(_ options: LoopGroupOptions) throws(EngineError) {
     guard options.eventLoops >= 1, options.eventLoops <= ConnectionID.loopsMax else {
       throw EngineError(
         .invalidOption,

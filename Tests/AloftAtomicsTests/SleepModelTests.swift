@@ -27,7 +27,8 @@ struct SleepModelTests {
     print("sleep flag: \(result)")
   }
 
-  @Test("Pushers schedule a mailbox's owner: each node once, each pusher's in order",
+  @Test(
+    "Pushers schedule a mailbox's owner: each node once, each pusher's in order",
     arguments: [(1, 2), (2, 1), (2, 2)])
   func mailbox(pushers: Int, nodes: Int) {
     let result = SleepCases.mailbox(pushers: pushers, nodes: nodes).explore()
@@ -65,14 +66,16 @@ struct SleepModelTests {
     #expect(model.explore().fault == .deadlock("loop waits in sleep"))
   }
 
-  @Test("A loop that doesn't look again after its announcement sleeps on an item",
+  @Test(
+    "A loop that doesn't look again after its announcement sleeps on an item",
     arguments: [[.lane], [.foreign]] as [[Source]])
   func lastLookOmitted(sources: [Source]) {
     let model = SleepCases.inbox(sources, items: 1, looksAgain: false)
     #expect(model.explore().fault == .deadlock("loop waits in sleep"))
   }
 
-  @Test("A mailbox with one order weakened: found",
+  @Test(
+    "A mailbox with one order weakened: found",
     arguments: [
       Weakening(kind: .compareExchange, words: 0..<1, from: .release, to: .relaxed),
       Weakening(kind: .exchange, words: 0..<1, from: .acquire, to: .relaxed),

@@ -40,7 +40,10 @@ struct DocumentTests {
 
   @Test(
     "README's examples are the files that are compiled",
-    arguments: [("swift", "Benchmarks/example-echo/EchoServer.swift")])
+    arguments: [
+      ("swift", "Benchmarks/example-echo/EchoServer.swift"),
+      ("c", "Benchmarks/example-echo-c/echo_server.c"),
+    ])
   func examples(language: String, path: String) throws {
     let example = try Checkout.current.text(path).text
     let blocks = Self.blocks(language, in: try Checkout.current.text("README.md"))

@@ -1,13 +1,40 @@
 import Foundation
 import Testing
 
-/// README's example does what README says: it is started as a process of its own, echoes over real
+/// README's examples do what README says: each is started as a process of its own, echoes over real
 /// sockets, and ends with its standard input.
 struct ExampleTests {
   @Test("The Swift example echoes both ways, and ends when standard input does")
   func swift() throws {
-    let server = try Server("example-echo", ports: 2)
-    let clients = try server.ports.map { try Client(port: $0) { server.process.isRunning } }
+    let ports = [try Client.freePort(), try Client.freePort()]
+    let program = LinkageTests.products.appendingPathComponent("example-echo")
+    try echoes(program, ports.map { String($0) }, ports: ports)
+  }
+
+  /// The way a C program does it: a compiler, the header and the shared library.
+  @Test("The C example, built by the C compiler, does the same", .enabled(if: hasCAPI))
+  func c() throws {
+    let root = Checkout.current.root.path
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("aloft-example-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let program = folder.appendingPathComponent("echo_server")
+    let products = LinkageTests.products.path
+    _ = try Tool.output(
+      "cc",
+      [
+        "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", "\(root)/include",
+        "\(root)/Benchmarks/example-echo-c/echo_server.c", "-o", program.path,
+        "-L", products, "-lAloftC", "-Wl,-rpath,\(products)",
+      ])
+    let port = try Client.freePort()
+    try echoes(program, ["127.0.0.1:\(port)"], ports: [port])
+  }
+
+  private func echoes(_ program: URL, _ arguments: [String], ports: [UInt16]) throws {
+    let server = try Server(program, arguments)
+    let clients = try ports.map { try Client(port: $0) { server.process.isRunning } }
     for client in clients { #expect(try client.echo("hello") == "hello") }
     try server.input.close()
     server.process.waitUntilExit()
@@ -16,18 +43,19 @@ struct ExampleTests {
   }
 }
 
-/// A program of this build that is told its ports and ends with its standard input.
+private let hasCAPI = (try? Checkout.current.text("include/aloft.h").text.contains("aloft_listen"))
+  ?? false
+
+/// A process that ends with its standard input.
 private final class Server {
   let process = Process()
-  let ports: [UInt16]
   private let pipe = Pipe()
 
   var input: FileHandle { pipe.fileHandleForWriting }
 
-  init(_ name: String, ports count: Int) throws {
-    ports = try (0..<count).map { _ in try Client.freePort() }
-    process.executableURL = LinkageTests.products.appendingPathComponent(name)
-    process.arguments = ports.map { String($0) }
+  init(_ program: URL, _ arguments: [String]) throws {
+    process.executableURL = program
+    process.arguments = arguments
     process.standardInput = pipe
     process.standardOutput = FileHandle.nullDevice
     try process.run()

@@ -21,7 +21,8 @@ struct ImportTests {
     case "AloftCluster": belowWings.union(system).union(["CRaft"])
     case "Aloft":
       belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
-    case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft"])
+    // CUV for the type alone: an application hands us its own `uv_loop_t`.
+    case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
     default: nil
     }
   }

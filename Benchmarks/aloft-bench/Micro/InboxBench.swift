@@ -8,7 +8,7 @@ import Glibc
 /// counted, summed and checked for its order, and a run that doesn't come out even is no figure
 /// but the end of the program.
 func inboxFigures(quick: Bool, run: Int) -> [Figure] {
-  let rounds = quick ? 3 : 9
+  let rounds = quick ? 3 : 15
   let scale: UInt64 = quick ? 10 : 1
   var figures: [Figure] = []
   for route in InboxRoute.all {

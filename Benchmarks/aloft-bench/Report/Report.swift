@@ -124,7 +124,7 @@ struct Report {
     return other.map { row.median >= $0.median }
   }
 
-  private func verdict(_ rows: [Row]) -> String {
+  func verdict(_ rows: [Row]) -> String {
     let verdicts = rows.filter { $0.figure.system == system }.compactMap { row in
       Self.isMet(row, expectations.first { $0.covers(row.figure) }, among: rows)
     }
@@ -173,9 +173,9 @@ struct Report {
     return unit.count <= 3 && unit != "1/s" ? "\(text) \(unit)" : text
   }
 
-  private static func percent(_ value: Double) -> String { String(format: "%.1f%%", value) }
+  static func percent(_ value: Double) -> String { String(format: "%.1f%%", value) }
 
-  private static func bar(_ bar: Expectation.Bar, _ unit: String) -> String {
+  static func bar(_ bar: Expectation.Bar, _ unit: String) -> String {
     switch bar {
     case .atLeast(let value): ">= \(number(value, unit))"
     case .atMost(let value): "<= \(number(value, unit))"

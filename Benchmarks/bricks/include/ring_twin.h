@@ -24,11 +24,18 @@ void twin_ring_free(twin_ring *ring);
 // when a ring is full or empty. *idle is 0 at first, and again after progress.
 void twin_wait(unsigned *idle);
 
+// What both languages' benches do with a batch, so that it costs the same: fill it with first,
+// first + 1, ...; sum it; account for it at the consumer. next[] holds what is expected of each
+// producer, as twin_expect sets it up; with one producer that is the count so far.
+void twin_fill(uint64_t *buffer, uint64_t first, size_t count);
+uint64_t twin_sum(const uint64_t *buffer, size_t count);
+void twin_expect(uint64_t *next);
+void twin_account_one(twin_tally *tally, const uint64_t *buffer, size_t count);
+void twin_account(twin_tally *tally, uint64_t *next, const uint64_t *buffer, size_t count);
+
 // One producer and one consumer, each on its own thread. bulk = 1: one by one; at most 256.
 twin_tally twin_spsc_produce(twin_ring *ring, uint64_t items, unsigned bulk);
 twin_tally twin_spsc_consume(twin_ring *ring, uint64_t items, unsigned bulk);
-// The same with the publication that a sleep flag needs.
-twin_tally twin_lane_produce(twin_ring *ring, uint64_t items, unsigned bulk);
 
 // Several producers, told apart by the top bits of their items, and one consumer.
 twin_tally twin_mpsc_produce(twin_ring *ring, unsigned producer, uint64_t items, unsigned bulk);

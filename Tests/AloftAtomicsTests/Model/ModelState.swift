@@ -197,7 +197,8 @@ struct ModelState {
         }
       } else if other > rank {
         if node >= 0 && !connect(node, toward: access, &order) { return nil }
-        for fence in fences where clock[sequential.nodes[fence].thread]
+        for fence in fences
+        where clock[sequential.nodes[fence].thread]
           > sequential.nodes[fence].event
         {
           if !connect(fence, toward: access, &order) { return nil }

@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+/// The header alone: every dialect takes it, and the library exports what it declares.
+struct HeaderTests {
+  static let header = Workbench.root.appendingPathComponent("include/aloft.h")
+
+  /// Compiler, language, dialect.
+  static let dialects: [(tool: String, language: String, standard: String)] = [
+    ("gcc", "c", "c99"), ("gcc", "c", "c11"), ("clang", "c", "c99"), ("clang", "c", "c17"),
+    ("clang++", "c++", "c++17"), ("clang++", "c++", "c++20"), ("g++", "c++", "c++17"),
+  ]
+
+  @Test("Each dialect takes the header without a warning", arguments: dialects.indices)
+  func compiles(index: Int) throws {
+    let (tool, language, standard) = Self.dialects[index]
+    // Debian's gcc comes without its C++ half.
+    guard tool != "g++" || Workbench.has(tool) else { return }
+    let text = "#include \"aloft.h\"\n#include \"aloft.h\"\nint main(void) { return ALOFT_OK; }\n"
+    let suffix = language == "c" ? "c" : "cc"
+    let file = try Workbench.write(text, to: "header-\(tool)-\(standard).\(suffix)")
+    try Workbench.run(
+      tool,
+      ["-std=\(standard)", "-fsyntax-only", "-I", Self.header.deletingLastPathComponent().path]
+        + Workbench.warnings + [file.path])
+  }
+
+  /// Names of functions that a header declares.
+  static func declared(_ text: String) -> Set<String> {
+    Set(
+      text.split(separator: "\n").filter { $0.hasPrefix("ALOFT_EXPORT") }.compactMap { line in
+        guard let bracket = line.firstIndex(of: "(") else { return nil }
+        return line[..<bracket].split { " *".contains($0) }.last.map(String.init)
+      })
+  }
+
+  /// Public functions among what `nm -D` lists: those with two underscores are the library's own.
+  static func exported(_ output: String) -> Set<String> {
+    Set(
+      output.split(separator: "\n").compactMap { line in
+        guard let name = line.split(separator: " ").last, name.hasPrefix("aloft_"),
+          !name.hasPrefix("aloft__")
+        else { return nil }
+        return String(name)
+      })
+  }
+
+  // A function that is declared and not implemented is not diagnosed by the compiler.
+  @Test("The library exports every function of the header, and no other")
+  func symbols() throws {
+    let declared = Self.declared(try String(contentsOf: Self.header, encoding: .utf8))
+    let exported = Self.exported(
+      try Workbench.run("nm", ["-D", "--defined-only", Workbench.library.path]))
+    #expect(declared.count > 30)
+    #expect(declared.subtracting(exported).isEmpty, "declared, and not there")
+    #expect(exported.subtracting(declared).isEmpty, "there, and not declared")
+  }
+
+  @Test("The check reads declarations and symbols as they are written")
+  func seeded() {
+    let text = """
+      ALOFT_EXPORT int aloft_one(void);
+      ALOFT_EXPORT const char *aloft_two(int code,
+                                         int other);
+      typedef void (*aloft_three)(int status);
+      """
+    #expect(Self.declared(text) == ["aloft_one", "aloft_two"])
+    let listing = "00a T aloft_one\n00b T aloft__hidden\n00c T $s6AloftC\n00d D aloft_two\n"
+    #expect(Self.exported(listing) == ["aloft_one", "aloft_two"])
+  }
+}
