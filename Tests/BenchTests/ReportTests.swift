@@ -102,3 +102,44 @@ func aJSONLineReadsBackAsItself(value: Double) throws {
   #expect(abs(latencies.microseconds(99) - 20) < 0.04)
   #expect(latencies.figures.last?.microseconds == 40)
 }
+
+private func echo(_ kind: ServerKind, ops: [Double], cpu: Double) -> EchoResult {
+  let slices = ops.map {
+    EchoSlice(
+      opsPerSecond: $0, serverCPU: cpu, loadCPU: 1, serverBusy: 100, loadBusy: 50, stolen: 0)
+  }
+  return EchoResult(kind: kind, slices: slices, latencies: Latencies(), total: LoadReply())
+}
+
+@Test func ratiosAreTakenBetweenNeighbouringSlices() {
+  // The whole machine was half as fast in the second turn: the ratio does not see it.
+  let ours = echo(.aloft, ops: [200, 110, 220], cpu: 4)
+  let floor = echo(.floorEpoll, ops: [200, 100, 200], cpu: 5)
+  let report = EchoReport(
+    shape: EchoShape(connections: 64, pipeline: 1), result: ours, neighbours: [ours, floor])
+  let lines = Dictionary(uniqueKeysWithValues: report.figures.map { ($0.name, $0.value) })
+  #expect(lines["ratio_to_floor_epoll"] == 1.1)
+  #expect(lines["cpu_ratio_to_floor_epoll"] == 1.25)
+  #expect(lines["ops_per_s"] == 200)
+  #expect(lines["ratio_to_aloft"] == nil)
+}
+
+@Test func atAFixedRateThereIsNoRatio() {
+  let ours = echo(.aloft, ops: [100], cpu: 4)
+  let shape = EchoShape(connections: 64, pipeline: 1, rate: 100)
+  let report = EchoReport(shape: shape, result: ours, neighbours: [ours])
+  #expect(!report.figures.contains { $0.name.hasPrefix("ratio") })
+  #expect(shape.config == "conns=64 pipeline=1 bytes=64 open-loop rate=100")
+}
+
+@Test func partsThatWorkedSurviveOneThatFailed() {
+  #expect {
+    try measureEach([1, 2, 3], name: { "part \($0)" }) { part in
+      if part == 2 { throw BenchError("broken") }
+      return [figure("x", Double(part))]
+    }
+  } throws: { error in
+    guard let error = error as? PartFailure else { return false }
+    return error.figures.map(\.value) == [1, 3] && error.reasons == ["part 2: broken"]
+  }
+}

@@ -15,7 +15,18 @@ struct EchoScenario: Scenario {
       EchoShape(connections: 1, pipeline: 1, busyPoll: true),
       EchoShape(connections: 1_000, pipeline: 1, rate: 40_000),
     ]
-    return try measureEach(shapes, name: \.config) { try measure($0, context) }
+    return try measureEach(shapes.filter { fits($0, context) }, name: \.config) {
+      try measure($0, context)
+    }
+  }
+
+  /// One server process and one load process each hold every connection.
+  private func fits(_ shape: EchoShape, _ context: RunContext) -> Bool {
+    let fits = shape.connections + SpreadPlan.reserve <= context.machine.descriptorsMax
+    if !fits {
+      context.progress.noteOnce("\(Self.id) \(shape.config): more than a process may hold")
+    }
+    return fits
   }
 
   private func measure(_ shape: EchoShape, _ context: RunContext) throws -> [Figure] {

@@ -44,15 +44,16 @@ final class EchoLane {
     let serverAfter = try server.scheduling(), loadAfter = try load.scheduling()
     guard reply.ops > 0 else { throw BenchError("\(kind.rawValue) answered nothing in a slice") }
     latencies.add(reply)
-    let answered = Double(reply.answered)
+    let answered = Double(reply.answered), elapsed = Double(reply.elapsedNanoseconds)
+    let running = serverAfter.running - serverBefore.running
     let stolen =
       serverAfter.waiting - serverBefore.waiting + loadAfter.waiting - loadBefore.waiting
     slices.append(
       EchoSlice(
-        opsPerSecond: reply.opsPerSecond,
-        serverCPU: (serverAfter.running - serverBefore.running) / 1e3 / answered,
+        opsPerSecond: reply.opsPerSecond, serverCPU: running / 1e3 / answered,
         loadCPU: Double(reply.cpuNanoseconds) / 1e3 / answered,
-        stolen: stolen / Double(reply.elapsedNanoseconds) * 100))
+        serverBusy: running / elapsed * 100,
+        loadBusy: Double(reply.cpuNanoseconds) / elapsed * 100, stolen: stolen / elapsed * 100))
     var counts = reply
     counts.latencies = []
     total = total + counts
@@ -77,7 +78,10 @@ struct EchoSlice {
   /// Microseconds of processor time an operation, the warming up included.
   var serverCPU: Double
   var loadCPU: Double
-  /// Of the slice, how much server and load together waited for a core that another process had.
+  /// Percent of the slice on a core: the end that is near 100 is the one that limits.
+  var serverBusy: Double
+  var loadBusy: Double
+  /// Percent of the slice that server and load together waited for a core that others had.
   var stolen: Double
 }
 
@@ -108,6 +112,8 @@ struct EchoReport {
     lines += [
       Line(name: "server_cpu_us_per_op", value: median(\.serverCPU), unit: "us"),
       Line(name: "load_cpu_us_per_op", value: median(\.loadCPU), unit: "us"),
+      Line(name: "server_busy_pct", value: median(\.serverBusy), unit: "%"),
+      Line(name: "load_busy_pct", value: median(\.loadBusy), unit: "%"),
       Line(name: "stolen_pct", value: median(\.stolen), unit: "%"),
       Line(name: "failed", value: Double(result.total.failed), unit: "messages"),
       Line(name: "lost", value: Double(result.total.lost), unit: "messages"),
@@ -124,10 +130,19 @@ struct EchoReport {
   /// Slice by slice against the neighbour in the same turn, then the median: what slows the whole
   /// machine for a while cancels out.
   private var ratios: [Line] {
-    neighbours.filter { $0.kind != result.kind && $0.kind != .aloft }.map { neighbour in
-      let pairs = zip(result.slices, neighbour.slices).map { $0.opsPerSecond / $1.opsPerSecond }
-      let name = "ratio_to_" + neighbour.kind.figureName
-      return Line(name: name, value: Statistics.median(pairs), unit: "x")
+    neighbours.filter { $0.kind != result.kind && $0.kind != .aloft }.flatMap { neighbour in
+      let pairs = Array(zip(result.slices, neighbour.slices))
+      let name = neighbour.kind.figureName
+      return [
+        Line(
+          name: "ratio_to_\(name)",
+          value: Statistics.median(pairs.map { $0.opsPerSecond / $1.opsPerSecond }), unit: "x"),
+        // The load costs as much an operation as the plainest server, and so hides what a server
+        // may do beyond that. This ratio does not: above 1, ours takes less processor time.
+        Line(
+          name: "cpu_ratio_to_\(name)",
+          value: Statistics.median(pairs.map { $1.serverCPU / $0.serverCPU }), unit: "x"),
+      ]
     }
   }
 

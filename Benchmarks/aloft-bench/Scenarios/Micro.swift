@@ -9,3 +9,13 @@ struct TimersScenario: Scenario {
     return timerFigures(quick: context.quick, run: context.run)
   }
 }
+
+struct MicroInboxScenario: Scenario {
+  static let id = "micro-inbox"
+  static let title = "Loop inbox"
+
+  func run(_ context: RunContext) throws -> [Figure] {
+    context.progress.step(Self.id)
+    return inboxFigures(quick: context.quick, run: context.run)
+  }
+}

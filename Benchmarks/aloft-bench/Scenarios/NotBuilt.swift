@@ -52,9 +52,3 @@ struct EndToEndScenario: NotBuiltScenario {
   static let id = "11-endtoend"
   static let title = "100,000 connections with sessions, end to end"
 }
-
-/// Becomes `inboxFigures(quick:run:)` of `Micro/`.
-struct MicroInboxScenario: NotBuiltScenario {
-  static let id = "micro-inbox"
-  static let title = "Loop inbox"
-}
