@@ -117,6 +117,12 @@ let package = Package(
     .executableTarget(
       name: "hotpath-probe", dependencies: ["Aloft", "CallCounters"],
       path: "Tests/Support/HotPathProbe", swiftSettings: tested),
+    .executableTarget(
+      name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftRobustnessTests", dependencies: ["Aloft", "robust-helper"],
+      swiftSettings: tested),
     .testTarget(name: "TidyTests", swiftSettings: tested),
   ]
 )

@@ -19,12 +19,16 @@ void aloft__interest_update(connection *c) {
     if (c->reading && !c->ended) wanted |= UV_READABLE;
     if (c->queued > 0 && c->ended != INPUT_FAILED) wanted |= UV_WRITABLE;
   }
-  if (wanted == c->interest) return;
+  // Who wants nothing is still to hear of a reset, which epoll tells with whatever is asked for:
+  // urgent data, which nobody sends.
+  uint8_t watched = wanted == 0 && c->ended != INPUT_FAILED && !c->unwatched;
+  if (wanted == c->interest && watched == c->watched) return;
   c->interest = wanted;
-  if (wanted == 0) {
+  c->watched = watched;
+  if (wanted == 0 && !watched) {
     uv_poll_stop(&c->poll);
   } else {
-    uv_poll_start(&c->poll, wanted, aloft__on_ready);
+    uv_poll_start(&c->poll, watched ? UV_PRIORITIZED : wanted, aloft__on_ready);
   }
 }
 
@@ -183,11 +187,17 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
   }
   if (status < 0) {
     // libuv saw an error and has stopped the handle. What had arrived before can still be read.
-    c->interest = 0;
+    c->interest = c->watched = 0;
     int error = socket_error(descriptor_of(c));
     if (error == 0) error = -ECONNRESET;
     if (c->reading && c->ended == INPUT_OPEN) on_readable(loop, c, error);
     failed(loop, c, error);
+    return;
+  }
+  if (events & UV_PRIORITIZED) {
+    // Both sides have ended, or somebody does send urgent data; it would be told for ever.
+    c->unwatched = 1;
+    aloft__interest_update(c);
     return;
   }
   if ((events & UV_WRITABLE) && c->queued > 0) on_writable(loop, c);
@@ -195,11 +205,10 @@ void aloft__on_ready(uv_poll_t *handle, int status, int events) {
 }
 
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot) {
-  connection *c = aloft__slot_take(loop);
-  if (c == NULL) {
-    return loop->slots_used == loop->options.connections_max ? -ENOSPC : -ENOMEM;
-  }
-  int status = uv_poll_init(loop->uv, &c->poll, descriptor);
+  int status;
+  connection *c = aloft__slot_take(loop, &status);
+  if (c == NULL) return status;
+  status = uv_poll_init(loop->uv, &c->poll, descriptor);
   if (status < 0) {
     aloft__slot_give(loop, c);
     return status;

@@ -10,7 +10,7 @@
 #define SLAB_MASK (SLAB_SLOTS - 1u)
 #define SLABS_MAX 1024u // 2^20 slots
 #define NO_SLOT UINT32_MAX
-#define NO_NEXT 0xFFFFFFu
+#define NO_NEXT 0x3FFFFFu
 #define LISTENERS_MAX 64u
 // One accept round: enough to keep up with a flood, few enough to let others have their turn.
 #define ACCEPTS_PER_TURN 64
@@ -33,11 +33,13 @@ typedef struct connection {
   uv_poll_t poll; // first, so that a handle is its connection
   chunk *queue;
   uint32_t queued;        // bytes in the chunks
-  uint32_t slot : 24;     // while free: the slab's next free slot, NO_NEXT at its end
+  uint32_t slot : 22;     // while free: the slab's next free slot, NO_NEXT at its end
   uint32_t state : 2;
   uint32_t interest : 2;  // UV_READABLE | UV_WRITABLE as libuv has been told
   uint32_t reading : 1;   // wants UV_READABLE
   uint32_t ended : 2;     // INPUT_...: whether anything is left to read
+  uint32_t watched : 1;   // wants nothing but to hear of a reset
+  uint32_t unwatched : 1; // not even that
 } connection;
 _Static_assert(sizeof(connection) == sizeof(uv_poll_t) + 16, "memory of an idle connection");
 
@@ -86,7 +88,7 @@ struct aloft__loop {
 };
 
 // slots.c
-connection *aloft__slot_take(aloft__loop *loop);
+connection *aloft__slot_take(aloft__loop *loop, int *status);
 void aloft__slot_give(aloft__loop *loop, connection *c);
 void aloft__slots_free(aloft__loop *loop);
 static inline connection *slot_at(aloft__loop *loop, uint32_t slot) {

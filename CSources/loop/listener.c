@@ -22,14 +22,17 @@ static void refused(listener *l, int status, uint8_t flags) {
 }
 
 // No descriptor is left: the spare one answers, so that the peer learns it and the backlog moves.
+// Returns 0 for one turned away, else an errno value. EAGAIN: the system looks for a descriptor
+// first, so its EMFILE doesn't mean that anybody waits.
 static int refuse_with_spare(listener *l) {
   aloft__loop *loop = l->loop;
-  if (loop->spare < 0) return 0;
+  if (loop->spare < 0) return EMFILE;
   close(loop->spare);
   int fd = accept4(l->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int error = fd >= 0 ? 0 : errno;
   if (fd >= 0) turn_away(fd);
   loop->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  return fd >= 0;
+  return error;
 }
 
 static void pause_listener(listener *l, int status) {
@@ -48,9 +51,12 @@ static int accept_failed(listener *l, int error) {
   case EHOSTDOWN: case ENONET: case EHOSTUNREACH: case EOPNOTSUPP: case ENETUNREACH:
     return 1;
   case EMFILE: case ENFILE:
-    if (refuse_with_spare(l)) {
+    switch (refuse_with_spare(l)) {
+    case 0:
       refused(l, -error, 0);
       return 1;
+    case EAGAIN:
+      return 0;
     }
     break;
   }

@@ -5,8 +5,22 @@
 #include <string.h>
 #include "internal.h"
 
-connection *aloft__slot_take(aloft__loop *loop) {
-  if (loop->slots_used == loop->options.connections_max) return NULL;
+// Counts one more where loops are bounded together; 0 when it would be one too many.
+static int count_in(aloft__loop *loop) {
+  if (loop->slots_used == loop->options.connections_max) return 0;
+  uint32_t *open = loop->options.connections_open;
+  if (open == NULL) return 1;
+  if (__atomic_fetch_add(open, 1, __ATOMIC_RELAXED) < loop->options.open_max) return 1;
+  __atomic_fetch_sub(open, 1, __ATOMIC_RELAXED);
+  return 0;
+}
+
+static void count_out(aloft__loop *loop) {
+  uint32_t *open = loop->options.connections_open;
+  if (open != NULL) __atomic_fetch_sub(open, 1, __ATOMIC_RELAXED);
+}
+
+static connection *slot_find(aloft__loop *loop) {
   uint32_t at = loop->slab_hint;
   while (at < loop->slabs_used && loop->slabs[at].used == SLAB_SLOTS) at++;
   if (at == SLABS_MAX) return NULL;
@@ -35,6 +49,16 @@ connection *aloft__slot_take(aloft__loop *loop) {
   return c;
 }
 
+connection *aloft__slot_take(aloft__loop *loop, int *status) {
+  *status = -ENOSPC;
+  if (!count_in(loop)) return NULL;
+  connection *c = slot_find(loop);
+  if (c != NULL) return c;
+  count_out(loop);
+  *status = -ENOMEM;
+  return NULL;
+}
+
 void aloft__slot_give(aloft__loop *loop, connection *c) {
   uint32_t at = c->slot >> SLAB_SHIFT;
   slab *s = &loop->slabs[at];
@@ -44,6 +68,7 @@ void aloft__slot_give(aloft__loop *loop, connection *c) {
   s->free = index;
   s->used--;
   loop->slots_used--;
+  count_out(loop);
   if (at < loop->slab_hint) loop->slab_hint = at;
   // The first slab stays, so that a single connection coming and going costs no system call.
   if (s->used == 0 && at > 0) {

@@ -61,7 +61,8 @@ public struct Connection: Hashable, Sendable {
   /// sends is still received.
   public func finishWriting() { unsafe loop?._withUnsafeGuaranteedRef { $0.finishWriting(id) } }
 
-  /// Stops receiving, so that the peer's own sends come to a stop by and by.
+  /// Stops receiving, so that the peer's own sends come to a stop by and by. A peer's reset is
+  /// noticed all the same; what had not been received by then is lost.
   public func pauseReading() { unsafe loop?._withUnsafeGuaranteedRef { $0.pauseReading(id) } }
 
   public func resumeReading() { unsafe loop?._withUnsafeGuaranteedRef { $0.resumeReading(id) } }

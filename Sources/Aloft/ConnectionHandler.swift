@@ -1,4 +1,5 @@
 internal import AloftEngine
+import Glibc
 
 /// What happens on connections, told as it happens: the form for the hot path.
 ///
@@ -101,7 +102,22 @@ final class HandlerAdapter<Handler: ConnectionHandler>: AloftEngine.ConnectionHa
   }
 
   override func refused(_ errno: Int32) {
-    handler.refused(
-      AloftError(.system, errno: errno, "connection refused: \(describeErrno(errno))"))
+    handler.refused(Self.refusal(errno))
+  }
+
+  private static func refusal(_ errno: Int32) -> AloftError {
+    switch errno {
+    case ENOSPC:  // The driver's word for a full table.
+      let limit = AloftEngine.EventLoop.current?.options.connectionsMax ?? 0
+      return AloftError(
+        .connectionLimit, errno: errno,
+        "connection refused: \(limit) connections are open, which is the limit")
+    case EMFILE, ENFILE:
+      return AloftError(
+        .descriptorLimit, errno: errno,
+        "connection refused: no descriptor is left (\(describeErrno(errno)))")
+    default:
+      return AloftError(.system, errno: errno, "connection refused: \(describeErrno(errno))")
+    }
   }
 }

@@ -1,7 +1,7 @@
 /// The name of a slot and of what lives in it: where it lies, and which tenant is meant.
 ///
-/// A plain value: it may outlive its tenant, be copied, sent and stored. `SlotMap` finds out that it
-/// is stale. 0 is no handle.
+/// A plain value: it may outlive its tenant, be copied, sent and stored. `SlotMap` finds out that
+/// it is stale. 0 is no handle.
 @frozen
 @usableFromInline
 package struct SlotHandle: Hashable, Sendable {

@@ -29,9 +29,12 @@ package protocol Driver: AnyObject {
   func freePages(_ pages: UnsafeMutableRawPointer, bytes: Int)
 }
 
+/// The status for an address that is none, whatever the system would say: no errno value.
+package var invalidAddressStatus: Int32 { -4_096 }
+
 package enum DriverResult<Value> {
   case success(Value)
-  /// A negative errno value.
+  /// A negative errno value, or `invalidAddressStatus`.
   case failure(Int32)
 }
 

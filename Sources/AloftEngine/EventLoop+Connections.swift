@@ -31,6 +31,11 @@ extension EventLoop {
   }
 
   func systemError(_ what: String, _ status: Int32) -> EngineError {
+    if status == invalidAddressStatus {
+      return EngineError(
+        .invalidAddress, errno: EINVAL,
+        "\(what): hosts are IPv4 or IPv6 literals, paths have 1 to 107 bytes")
+    }
     if status == -Self.noSlot {
       return EngineError(
         .connectionLimit, errno: -status,

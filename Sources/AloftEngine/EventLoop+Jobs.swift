@@ -47,7 +47,11 @@ extension EventLoop {
   /// jobs run on the threads that enqueue them, still one at a time.
   package func enqueueJob(_ job: UnownedJob) {
     let word = unsafe unsafeBitCast(job, to: UInt.self) | Tag.executor
+    // Executors are unowned: the job may hold the last reference to this loop, and after the end
+    // it runs, and drops it, before this call has returned.
+    let hold = isCurrent ? nil : unsafe Unmanaged.passRetained(self)
     sendUnrefused(word)
+    unsafe hold?.release()
   }
 
   private func sendUnrefused(_ word: UInt) {

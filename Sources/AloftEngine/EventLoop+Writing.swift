@@ -205,11 +205,14 @@ extension EventLoop {
     unsafe hot.pointee.batchNumber &+= 1
     let results = unsafe driver.submit(hot.pointee.spare.operations, count: count)
     if unsafe results > 0 || hot.pointee.spare.closes > 0 {
-      let operations = unsafe hot.pointee.spare.operations
-      // What is noted may start another batch, and even submit it: this one's count is kept.
-      let copy = unsafe Array(UnsafeBufferPointer(start: operations, count: count))
+      let operations = unsafe UnsafeBufferPointer(
+        start: hot.pointee.spare.operations, count: count)
+      // What is noted may start another batch, and even submit it: what matters is kept aside.
+      let notable = unsafe operations.filter {
+        $0.result != 0 || $0.kind == OperationKind.close.rawValue
+      }
       unsafe hot.pointee.spare.clear()
-      for operation in copy { note(operation) }
+      for operation in notable { note(operation) }
     } else {
       unsafe hot.pointee.spare.clear()
     }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// A frame of which only a part has arrived, and its memory, which is taken once the length is known
-/// and found to be within the limit.
+/// A frame of which only a part has arrived, and its memory, which is taken once the length is
+/// known and found to be within the limit.
 @safe
 struct PartialFrame {
   /// Bytes of the length that have arrived, at most four.

@@ -24,6 +24,8 @@ package final class LoopGroup: @unchecked Sendable {
   package let loops: [EventLoop]
   package let options: LoopGroupOptions
   private let drivers: [UVDriver]
+  /// Connections of all loops, which the shim counts for as long as their threads live.
+  private let connectionsOpen: UnsafeMutablePointer<UInt32>
   private var threads: [uv_thread_t] = []
   private let running = Atomic<Int>(0)
   private let joined = Atomic<Bool>(false)
@@ -40,10 +42,14 @@ package final class LoopGroup: @unchecked Sendable {
     self.options = options
     var loops: [EventLoop] = []
     var drivers: [UVDriver] = []
+    let connectionsOpen = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+    unsafe connectionsOpen.initialize(to: 0)
+    unsafe self.connectionsOpen = unsafe connectionsOpen
     let perLoop = min(options.connectionsMax, ConnectionID.slotsMax)
     do throws(EngineError) {
       for position in 0..<options.eventLoops {
-        let driver = unsafe try UVDriver(connectionsMax: perLoop)
+        let driver = unsafe try UVDriver(
+          connectionsMax: perLoop, open: connectionsOpen, openMax: options.connectionsMax)
         drivers.append(driver)
         var loopOptions = options.loop
         loopOptions.connectionsMax = perLoop
@@ -54,6 +60,7 @@ package final class LoopGroup: @unchecked Sendable {
       }
     } catch {
       for driver in drivers { driver.close() }
+      unsafe connectionsOpen.deallocate()
       throw error
     }
     for loop in loops { loop.setSiblings(loops) }
@@ -61,6 +68,8 @@ package final class LoopGroup: @unchecked Sendable {
     self.drivers = drivers
     try start()
   }
+
+  deinit { unsafe connectionsOpen.deallocate() }
 
   static func check(_ options: LoopGroupOptions) throws(EngineError) {
     guard options.eventLoops >= 1, options.eventLoops <= ConnectionID.loopsMax else {

@@ -23,13 +23,17 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   /// Makes the loop, so that its wake-up can be used by every thread from here on.
   /// - Parameter host: the application's own loop; nil for one of ours.
-  package init(connectionsMax: Int, host: UnsafeMutablePointer<uv_loop_t>? = nil)
-    throws(EngineError)
-  {
+  /// - Parameter open: counts the connections of all loops that have it, up to `openMax` together;
+  ///   it must live as long as they do. Nil: only `connectionsMax` bounds this one.
+  package init(
+    connectionsMax: Int, host: UnsafeMutablePointer<uv_loop_t>? = nil,
+    open: UnsafeMutablePointer<UInt32>? = nil, openMax: Int = 0
+  ) throws(EngineError) {
     Self.checkLayout()
-    var options = aloft__options(
+    var options = unsafe aloft__options(
       connections_max: UInt32(connectionsMax), events_max: Self.eventsMax,
-      arena_bytes: Self.arenaBytes, read_bytes: Self.readBytes)
+      arena_bytes: Self.arenaBytes, read_bytes: Self.readBytes, connections_open: open,
+      open_max: UInt32(openMax))
     var created: OpaquePointer?
     let place = UnsafeMutablePointer<Unmanaged<UVDriver>?>.allocate(capacity: 1)
     unsafe place.initialize(to: nil)
@@ -129,12 +133,12 @@ package final class UVDriver: Driver, @unchecked Sendable {
     to address: SocketAddress, from local: SocketAddress?
   ) -> DriverResult<UInt32> {
     var remote = SystemAddress(address)
-    guard remote.status == 0 else { return .failure(remote.status) }
+    guard remote.status == 0 else { return .failure(invalidAddressStatus) }
     var slot: UInt32 = 0
     let status: Int32
     if let local {
       var source = SystemAddress(local)
-      guard source.status == 0 else { return .failure(source.status) }
+      guard source.status == 0 else { return .failure(invalidAddressStatus) }
       status = unsafe remote.withPointer { to, toLength in
         unsafe source.withPointer { from, fromLength in
           unsafe aloft__connect(loop, to, toLength, from, fromLength, &slot)
@@ -154,7 +158,7 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
     var address = SystemAddress(request.address)
-    guard address.status == 0 else { return .failure(address.status) }
+    guard address.status == 0 else { return .failure(invalidAddressStatus) }
     var bound = SystemAddress()
     let status = unsafe address.withPointer { pointer, length in
       unsafe aloft__listen(

@@ -6,18 +6,24 @@ enum ProcFS {
     var resident = 0
     /// Shared pages divided among those that share them.
     var proportional = 0
+    /// Pages of no file: what the process itself took. Code that is touched late isn't growth.
+    var anonymous = 0
 
     static func + (a: Memory, b: Memory) -> Memory {
-      Memory(resident: a.resident + b.resident, proportional: a.proportional + b.proportional)
+      Memory(
+        resident: a.resident + b.resident, proportional: a.proportional + b.proportional,
+        anonymous: a.anonymous + b.anonymous)
     }
   }
 
   /// Exact (walked page by page), unlike the counters of `status`.
   static func memory(of pid: pid_t) throws -> Memory {
     let text = try read("/proc/\(pid)/smaps_rollup")
-    guard let rss = number(after: "Rss:", in: text), let pss = number(after: "Pss:", in: text)
-    else { throw BenchError("no Rss and Pss in smaps_rollup of \(pid)") }
-    return Memory(resident: rss * 1024, proportional: pss * 1024)
+    guard let rss = number(after: "Rss:", in: text), let pss = number(after: "Pss:", in: text),
+      let anonymous = number(after: "Anonymous:", in: text)
+    else { throw BenchError("no Rss, Pss and Anonymous in smaps_rollup of \(pid)") }
+    return Memory(
+      resident: rss * 1024, proportional: pss * 1024, anonymous: anonymous * 1024)
   }
 
   static func memory(of pids: [pid_t]) throws -> Memory {

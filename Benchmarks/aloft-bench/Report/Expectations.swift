@@ -83,7 +83,6 @@ private let memoryRows: [Expectation] = [
     scenario: "5-memory", figure: "messages_answered",
     bar: .asMuchAs(figure: "connections_wanted")),
   .init(scenario: "5-memory", figure: "growth_bytes", bar: .atMost(0)),
-  .init(scenario: "5-memory", figure: "growth_after_warmup_bytes", bar: .atMost(0)),
   .init(
     scenario: "5-memory", figure: "bytes_per_mailbox", seed: 3_100, otp: 940,
     anchors: "OTP plain 2,687", bar: .atMost(128)),

@@ -112,12 +112,12 @@ final class ConnectionRig {
     let resident = try memory().resident
     let seconds = context.size(30.0, quick: 2)
     let first = try churn(.seconds(seconds / 10))
-    let warm = try memory().resident
+    let warm = try memory().anonymous
     let reply = try first + churn(.seconds(seconds * 9 / 10))
     let accepted = try waitForConnections(held)
-    let after = try memory().resident
-    line("growth_bytes", after - resident, "B")
-    line("growth_after_warmup_bytes", after - warm, "B")
+    let after = try memory()
+    line("growth_bytes", after.anonymous - warm, "B")
+    line("growth_of_first_churn_bytes", after.resident - resident, "B")
     line("churn_cycles", Double(reply.connected), "connections")
     line("churn_per_s", Double(reply.connected) / seconds, "1/s")
     line("churn_failed", Double(reply.failed), "connections")

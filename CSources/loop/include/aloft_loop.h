@@ -84,6 +84,9 @@ typedef struct aloft__options {
   uint32_t events_max;      // records handed over at once
   uint32_t arena_bytes;     // read arena of one turn; at least twice read_bytes
   uint32_t read_bytes;      // most that one receive call takes
+  // Counted atomically by all loops that have it, up to `open_max` together; or NULL.
+  uint32_t *connections_open;
+  uint32_t open_max;
 } aloft__options;
 
 // `host` is the application's own loop, or NULL for one of ours. Memory for `connections_max`

@@ -44,7 +44,8 @@ enum MessagePath: String, CaseIterable, Sendable {
   var pipeline: Int { self == .framePipelined || self == .rawPipelined ? 16 : 1 }
 }
 
-/// What one server notes. Its loop's thread writes, the main thread reads `isDone` and then the rest.
+/// What one server notes. Its loop's thread writes, the main thread reads `isDone` and then the
+/// rest.
 @safe
 struct Notes: ~Copyable {
   var messages = 0
