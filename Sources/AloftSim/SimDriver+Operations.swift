@@ -50,10 +50,11 @@ extension SimDriver {
 
   private func close(_ slot: SimSlot, _ number: UInt32, _ reset: Bool) {
     slot.state = .closing
+    let cutOff = slot.queued > 0
     slot.loseQueue()
     closing.append(number)
     process.descriptorsUsed -= 1
-    world.close(slot.socket, reset: reset)
+    world.close(slot.socket, reset: reset || cutOff)
   }
 
   /// Try first, queue what is left.
