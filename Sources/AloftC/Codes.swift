@@ -32,7 +32,9 @@ struct Failure: Error {
   init(_ error: EngineError) {
     code =
       switch error.code {
-      case .invalidAddress, .invalidOption: Code.invalid
+      case .invalidAddress:
+        error.errno == -Code.nameTooLong ? Code.nameTooLong : Code.invalid
+      case .invalidOption: Code.invalid
       case .system: error.errno > 0 ? -error.errno : Code.invalid
       case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit: Code.limit
       case .inboxFull: Code.wouldBlock

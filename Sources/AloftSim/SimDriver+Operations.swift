@@ -122,7 +122,7 @@ extension SimDriver {
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
     guard listeners[request.index] == nil else { return .failure(-22) }
     switch world.bind(request, process: process) {
-    case .failure(let status): return .failure(status)
+    case .failure(let status), .invalidAddress(let status): return .failure(status)
     case .success(let listener):
       let own = SimOwnListener(listener, handsOver: request.handOver)
       listeners[request.index] = own
