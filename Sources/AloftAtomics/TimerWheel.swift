@@ -13,18 +13,19 @@
 /// likes in 64 bits. Nodes hold the low 32 bits; a deadline more than `ticksAheadMax` away (24
 /// days) is parked at that distance and re-placed when it gets there.
 ///
-/// **Order**: nothing comes due early; `advance(to: t)` makes everything due whose deadline is at or
-/// before `t`, in the order of the deadlines. At the same tick: the order of `start`, save that a
-/// timer moved by `rearm` counts from some point between that call and its old deadline.
+/// **Order**: nothing comes due early; `advance(to: t)` makes everything due whose deadline is at
+/// or before `t`, in the order of the deadlines. At the same tick: the order of `start`, save that
+/// a timer moved by `rearm` counts from some point between that call and its old deadline.
 ///
 /// **Re-arming is lazy**: a later deadline is only written into the node, which stays where it is
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by one.
-/// `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move or cancel every timer, its
-/// batch-mates included. A timer started at a tick already past comes due with the next `advance`,
-/// so that a handler which starts one can't keep a `popDue` loop running for ever.
+/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by
+/// one. `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move
+/// or cancel every timer, its batch-mates included. A timer started at a tick already past comes
+/// due with the next `advance`, so that a handler which starts one can't keep a `popDue` loop
+/// running for ever.
 ///
 /// **Stale names**: a node carries no generation. `cancel` and `rearm` take the payload again and
 /// answer false unless the node is in use and holds it. A payload names the owner and what the

@@ -49,7 +49,7 @@ extension Robustness {
     }
 
     /// Shuts down with 1,000 connections idle, in the midst of a message, not reading, half-closed
-    /// and stalled: the threads end, the descriptors are back, and each handler heard `closed` once.
+    /// and stalled: the threads end, the descriptors are back, and handlers heard `closed` once.
     @Test(.timeLimit(.minutes(1)), arguments: [1, 4])
     func shutdownWithOpenConnections(loops: Int) async throws {
       let helper = try Helper("max=2048", "loops=\(loops)", "mode=linger", "frame=100000")

@@ -122,7 +122,8 @@ extension Robustness {
       }
     }
 
-    /// After the end a job is refused, a task that waits hears of it, and tasks on the executor go on.
+    /// After the end a job is refused, a task that waits hears of it, and tasks of the executor go
+    /// on elsewhere.
     @Test(.timeLimit(.minutes(1))) func afterTheEnd() async throws {
       let runtime = try Runtime()
       let loop = runtime.eventLoops[0]

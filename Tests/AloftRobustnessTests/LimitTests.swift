@@ -88,8 +88,8 @@ extension Robustness {
       }
     }
 
-    /// The port belongs to a plain socket, or to another runtime of this process: an error that says
-    /// so, after which the same runtime listens elsewhere, and there once the port is free.
+    /// The port belongs to a plain socket, or to another runtime of this process: an error that
+    /// says so, after which the same runtime listens elsewhere, and there once the port is free.
     @Test(.timeLimit(.minutes(1)), arguments: [false, true])
     func portInUse(byRuntime: Bool) async throws {
       let other = try Runtime()

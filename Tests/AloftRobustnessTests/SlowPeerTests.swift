@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension Robustness {
-  /// Peers that are slower than they should be cost the others nothing, and no memory without bound.
+  /// Peers that are slower than they should be cost the others nothing, and memory in bounds.
   @Suite struct SlowPeerTests {
     /// 1,000 clients send a message byte by byte, all at once, a byte each round; meanwhile another
     /// is answered as ever. In the end each slow one has its whole answer.

@@ -2,7 +2,7 @@
 /// config that has all its words; where several do, the first counts.
 let expectations: [Expectation] =
   clusterRows + poolRows + registryRows + queueRows + memoryRows + balanceRows + sessionRows
-  + internodeRows + chaosRows + echoRows + endToEndRows
+  + internodeRows + chaosRows + echoRows + endToEndRows + slowDripRows
 
 private let clusterRows: [Expectation] = [
   .init(
