@@ -77,10 +77,11 @@ func messagesThatTravelInPiecesAreWhole(bytes: UInt32) throws {
   let load = try #require(bench_load_create(&wanted))
   defer { bench_load_destroy(load) }
   var result = bench_load_result()
-  bench_load_connect(load, 1_000_000_000, &result)
-  bench_load_closed_loop(load, 0, 2_000_000_000, 500, &result)
+  bench_load_connect(load, 10_000_000_000, &result)
+  // The count ends it; the time is only there for a machine that is busy elsewhere.
+  bench_load_closed_loop(load, 0, 40_000_000_000, 500, &result)
   #expect(result.answered == 500 && result.mismatched == 0 && result.ops == 500)
-  #expect(result.window_ns < 2_000_000_000)
+  #expect(result.window_ns < 40_000_000_000)
 }
 
 /// An echo server of one thread per connection: slow, and simple enough to be right.

@@ -22,6 +22,14 @@ func inboxFigures(quick: Bool, run: Int) -> [Figure] {
         times[system, default: []].append(timed(lane(items), name: route.config))
       }
     }
+    if let ours = times["aloft"], let twins = times["c-twin"] {
+      // Round by round against the twin of the same turn: what slows the machine cancels out.
+      let ratios = zip(twins, ours).map { $0 / $1 }.sorted()
+      figures.append(
+        Figure(
+          system: "aloft", scenario: "micro-inbox", config: route.config,
+          figure: "ratio_to_c_twin", value: ratios[ratios.count / 2], unit: "x", run: run))
+    }
     for (system, all) in times.sorted(by: { $0.key < $1.key }) {
       figures.append(
         Figure(

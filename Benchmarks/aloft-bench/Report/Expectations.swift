@@ -2,7 +2,7 @@
 /// config that has all its words; where several do, the first counts.
 let expectations: [Expectation] =
   clusterRows + poolRows + registryRows + queueRows + memoryRows + balanceRows + sessionRows
-  + internodeRows + chaosRows + echoRows + endToEndRows + slowDripRows
+  + internodeRows + chaosRows + echoRows + endToEndRows + slowDripRows + timerRows + inboxRows
 
 private let clusterRows: [Expectation] = [
   .init(
@@ -180,6 +180,22 @@ private let echoRows: [Expectation] = [
     anchors: "prototype 8.6, sleeping 88", bar: .atMost(12)),
   .init(scenario: "10-echo", figure: "p99_us"),
   .init(scenario: "10-echo", figure: "server_cpu_us_per_op"),
+]
+
+private let timerRows: [Expectation] = [
+  .init(scenario: "timers", figure: "start_x", bar: .atLeast(20)),
+  .init(scenario: "timers", figure: "cancel_x", bar: .atLeast(20)),
+  .init(scenario: "timers", figure: "rearm_x", bar: .atLeast(20)),
+  .init(scenario: "timers", figure: "rearm_any_x"),
+  .init(scenario: "timers", figure: "expire_x", bar: .atLeast(20)),
+]
+
+private let inboxRows: [Expectation] = [
+  .init(scenario: "micro-inbox", config: "spsc 1p1c", figure: "item_ns", bar: .atMost(20)),
+  .init(scenario: "micro-inbox", config: "spsc bulk=64", figure: "item_ns", bar: .atMost(4)),
+  .init(scenario: "micro-inbox", config: "mpsc 2p1c bulk=64", figure: "item_ns"),
+  .init(scenario: "micro-inbox", config: "mpsc 2p1c", figure: "item_ns", bar: .atMost(20)),
+  .init(scenario: "micro-inbox", figure: "ratio_to_c_twin", bar: .atLeast(0.95)),
 ]
 
 private let endToEndRows: [Expectation] = [
