@@ -88,7 +88,9 @@ static inline size_t spsc_push_bulk(const ring ring, const uint64_t *items, size
   size_t first = tail & ring.mask;
   size_t run = count < capacity - first ? count : capacity - first;
   memcpy((uint64_t *)ring.words->slots + first, items, run * sizeof *items);
-  if (run < count) memcpy((uint64_t *)ring.words->slots, items + run, (count - run) * sizeof *items);
+  if (run < count) {
+    memcpy((uint64_t *)ring.words->slots, items + run, (count - run) * sizeof *items);
+  }
   atomic_store_explicit(&ring.words->tail, tail + count, memory_order_release);
   return count;
 }
@@ -118,7 +120,9 @@ static inline size_t spsc_pop_bulk(const ring ring, uint64_t *target, size_t lim
   size_t first = head & ring.mask;
   size_t run = count < capacity - first ? count : capacity - first;
   memcpy(target, (uint64_t *)ring.words->slots + first, run * sizeof *target);
-  if (run < count) memcpy(target + run, (uint64_t *)ring.words->slots, (count - run) * sizeof *target);
+  if (run < count) {
+    memcpy(target + run, (uint64_t *)ring.words->slots, (count - run) * sizeof *target);
+  }
   atomic_store_explicit(&ring.words->head, head + count, memory_order_release);
   return count;
 }
@@ -153,7 +157,8 @@ static inline size_t mpsc_push_bulk(const ring ring, const uint64_t *items, size
     if (count > (int64_t)wanted) count = (int64_t)wanted;
     if (count < 1) return 0;
   } while (!atomic_compare_exchange_strong_explicit(
-      &ring.words->tail, &tail, tail + (uint64_t)count, memory_order_seq_cst, memory_order_relaxed));
+      &ring.words->tail, &tail, tail + (uint64_t)count, memory_order_seq_cst,
+      memory_order_relaxed));
   for (int64_t i = 0; i < count; i++) {
     atomic_store_explicit(&ring.words->slots[(tail + (uint64_t)i) & ring.mask], items[i],
                           memory_order_release);

@@ -33,7 +33,7 @@ public func aloft_write(
     return unsafe refusal(data, length)
   }
   let bytes = unsafe UnsafeRawBufferPointer(start: data, count: length)
-  return unsafe code(EventLoop.writeUnchecked(ConnectionID(rawValue: connection.id), bytes))
+  return unsafe code(LoopTable.write(ConnectionID(rawValue: connection.id), bytes))
 }
 
 @c @implementation
@@ -44,7 +44,7 @@ public func aloft_write_frame(
     return unsafe refusal(data, length)
   }
   let bytes = unsafe UnsafeRawBufferPointer(start: data, count: length)
-  return unsafe code(EventLoop.writeFrameUnchecked(ConnectionID(rawValue: connection.id), bytes))
+  return unsafe code(LoopTable.writeFrame(ConnectionID(rawValue: connection.id), bytes))
 }
 
 private let writeBytesMax: UInt = 1 << 30
@@ -80,7 +80,7 @@ private func onLoop(
   of connection: aloft_connection, _ body: (EventLoop, ConnectionID) -> Int32
 ) -> Int32 {
   let id = ConnectionID(rawValue: connection.id)
-  switch EventLoop.whereabouts(of: id) {
+  switch LoopTable.whereabouts(of: id) {
   case .here(let loop): return loop.exists(id) ? body(loop, id) : Code.closed
   case .elsewhere: return wrongThread()
   case .nowhere: return Code.closed
@@ -161,7 +161,7 @@ public func aloft_set_user_data(
 
 @c @implementation
 public func aloft_user_data(_ connection: aloft_connection) -> UnsafeMutableRawPointer! {
-  let word = EventLoop.contextUnchecked(ConnectionID(rawValue: connection.id))
+  let word = LoopTable.context(ConnectionID(rawValue: connection.id))
   return unsafe UnsafeMutableRawPointer(bitPattern: word)
 }
 

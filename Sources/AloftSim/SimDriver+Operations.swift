@@ -10,6 +10,7 @@ extension SimDriver {
         violation("operation of unknown kind \(operation.kind)")
         continue
       }
+      if logsOperations { operationLog.append((kind, Int(operation.length))) }
       if kind == .segment { continue }
       var result: Int64 = 0
       if let slot = slots[operation.slot] {

@@ -45,7 +45,6 @@ extension SimDriver {
 
   private func failed(_ number: UInt32, _ slot: SimSlot, _ status: Int32) {
     slot.broken = true
-    if world.options.fault == .dropFailure { return }
     unsafe add(Event(.failed, slot: number, status: status))
     failed.append(number)
   }

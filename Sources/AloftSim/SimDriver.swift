@@ -1,4 +1,5 @@
 package import AloftEngine
+import Glibc
 
 /// Drives an event loop in a simulated world: the C shim's contract, event for event and result
 /// for result, with the world's sockets under it. Where the shim would leave a misuse unnoticed,
@@ -24,6 +25,10 @@ package final class SimDriver: Driver {
   var listeners: [UInt16: SimOwnListener] = [:]
   /// Slots that have failed or ended in the events under way.
   var failed: [UInt32] = []
+
+  /// The operations carried out, while `logsOperations` is set: kind and bytes, segments included.
+  package var operationLog: [(kind: OperationKind, bytes: Int)] = []
+  package var logsOperations = false
 
   private var token: UInt64 = 0
   private var turnAt: UInt64?
@@ -122,7 +127,7 @@ package final class SimDriver: Driver {
     failed = []
     eventCount = 0
     arenaUsed = 0
-    for index in unsafe arenaMemory.indices { unsafe arenaMemory[index] = 0xDD }
+    _ = unsafe memset(arenaMemory.baseAddress!, 0xDD, arenaMemory.count)
   }
 
   func add(_ event: Event) {
@@ -150,14 +155,13 @@ package final class SimDriver: Driver {
 
   package func allocatePages(bytes: Int) -> UnsafeMutableRawPointer? {
     let pages = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: 4_096)
-    unsafe pages.initializeMemory(as: UInt8.self, repeating: 0)
+    _ = unsafe memset(pages.baseAddress!, 0, bytes)
     world.pagesHeld += bytes
     return pages.baseAddress
   }
 
   package func freePages(_ pages: UnsafeMutableRawPointer, bytes: Int) {
-    unsafe UnsafeMutableRawBufferPointer(start: pages, count: bytes)
-      .initializeMemory(as: UInt8.self, repeating: 0xDD)
+    _ = unsafe memset(pages, 0xDD, bytes)
     unsafe pages.deallocate()
   }
 }

@@ -91,9 +91,12 @@ extension SimWorld {
       SimPipe(link: link, reader: 0, capacity: random.in(options.streamBytes)),
     ]
     links.append(link)
+    // Nothing that the server sends overtakes the answer to the connect.
+    let answered = now + delay()
+    link.pipes[1].lastArrival = answered
     listener.queue.append(server)
     listener.changed?()
-    add(.connectAnswered(client, status: 0), at: now + delay())
+    add(.connectAnswered(client, status: 0), at: answered)
   }
 
   func connectAnswered(_ socket: SimSocket, _ status: Int32) {
@@ -113,8 +116,7 @@ extension SimWorld {
     guard count > 0 else { return 0 }
     unsafe pipe.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     if !isAttended(pipe) {
-      // Nobody is there to read it: the answer is a reset.
-      pipe.loseAll()
+      // Nobody is there to read it: the answer is a reset, and until then the buffers fill.
       add(.reset(socket), at: now + delay())
       return count
     }
@@ -136,7 +138,6 @@ extension SimWorld {
     note(3, UInt64(pipe.link.number) << 1 | UInt64(pipe.reader), UInt64(bytes))
     let reader = pipe.link.sockets[pipe.reader]
     if reader.state == .closed {
-      pipe.loseAll()
       add(.reset(pipe.link.sockets[1 - pipe.reader]), at: now + delay())
       return
     }

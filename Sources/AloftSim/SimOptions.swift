@@ -52,8 +52,6 @@ package enum SimFault: Sendable, CaseIterable {
   case loseBytes
   /// The end of a stream is reported twice.
   case endTwice
-  /// A socket that has failed is not reported.
-  case dropFailure
 }
 
 /// A process of the world: what its loops share.

@@ -32,7 +32,9 @@ final class SimPipe {
   /// Takes up to `count` readable bytes.
   func read(into target: UnsafeMutableRawBufferPointer) -> Int {
     let count = min(target.count, readable)
-    for index in 0..<count { unsafe target[index] = bytes[head + index] }
+    unsafe bytes.withUnsafeBytes {
+      unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[head..<head + count]))
+    }
     discard(count)
     return count
   }

@@ -19,6 +19,8 @@ package final class SimWorld {
   /// What a loop did that its contract forbids.
   package internal(set) var violations: [String] = []
   package private(set) var steps = 0
+  /// How many of them at this very nanosecond.
+  private var stepsNow = 0
 
   var agenda = SimAgenda()
   package internal(set) var drivers: [SimDriver] = []
@@ -103,6 +105,8 @@ package final class SimWorld {
     guard let next = agenda.nextTime, next <= limit, let first = agenda.popFirst() else {
       return false
     }
+    stepsNow = first.time > now ? 0 : stepsNow + 1
+    precondition(stepsNow < 100_000, "seed \(seed): the world stands still, busy for ever")
     now = max(now, first.time)
     steps += 1
     happen(first.happening)

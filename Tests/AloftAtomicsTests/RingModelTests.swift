@@ -18,7 +18,7 @@ struct RingModelTests {
 
   @Test(
     "Several to one: every execution delivers all, each producer's in order",
-    arguments: [(2, 1, 1, false), (2, 1, 2, false), (2, 2, 2, false), (2, 2, 2, true)])
+    arguments: [(2, 1, 1, false), (3, 2, 1, false), (2, 2, 2, false), (2, 2, 2, true)])
   func several(producers: Int, capacity: Int, items: Int, bulk: Bool) {
     let result = RingCases.several(
       producers: producers, capacity: capacity, items: items, bulk: bulk

@@ -43,8 +43,8 @@ struct ForgetfulMemory: AtomicMemory, @unchecked Sendable {
 ///
 ///     ALOFT_BROKEN_TWIN=1 swift test --sanitize=thread --filter SanitizerTwinTests
 ///
-/// must end with "data race" and a failure; `script/tsan` checks that, and that the same command
-/// without the twin is silent.
+/// must end with "data race" and a failure; `script/sanitize` checks that, and that the same
+/// command without the twin is silent.
 @Suite(.enabled(if: getenv("ALOFT_BROKEN_TWIN") != nil))
 struct SanitizerTwinTests {
   @Test("A ring without acquire and release: the sanitizer reports its slots")

@@ -20,6 +20,17 @@ struct SleepModelTests {
     print("inbox \(sources) items=\(items): \(result)")
   }
 
+  @Test(
+    "The same with a real second look at what is claimed and not yet filled",
+    arguments: [([.foreign], 1), ([.foreign], 2)] as [([Source], Int)])
+  func secondLook(sources: [Source], items: Int) {
+    let model = SleepCases.inbox(sources, items: items)
+    model.retriesMax = 1
+    let result = model.explore()
+    #expect(result.fault == nil, "\(result)")
+    print("inbox with second looks \(sources) items=\(items): \(result)")
+  }
+
   @Test("Two producers that find the loop asleep: exactly one of them wakes it")
   func coalescing() {
     let result = SleepCases.coalescing().explore()

@@ -20,6 +20,8 @@ typedef struct scene {
   char bound[ALOFT_ADDRESS_SIZE];
   int framed;
   aloft_connection_options options;
+  aloft_callbacks callbacks;
+  aloft_listener listener;
   latch done;
   client clients[LOOPS][CLIENTS];
 } scene;
@@ -44,7 +46,7 @@ static void client_open(aloft_connection connection, void *context) {
   CHECK(connection.id == c->connection.id);
   EXPECT(1, aloft_is_open(connection));
   OK(aloft_peer_address(connection, peer, sizeof peer));
-  CHECK(strcmp(peer, c->scene->bound) == 0);
+  CHECK(strcmp(peer, c->scene->bound) == 0 || strncmp(c->scene->bound, "unix:@", 6) == 0);
   speak(c);
 }
 
@@ -123,11 +125,23 @@ static void server_close(aloft_connection connection, int reason, int error, voi
   free(total);
 }
 
-static void play(aloft_runtime *runtime, const char *address, int framed) {
+static void start_server(void *argument) {
+  scene *s = argument;
+  OK(aloft_listen(s->runtime, s->address, &s->options, &s->callbacks, s, &s->listener));
+  OK(aloft_listener_address(s->runtime, s->listener, s->bound, sizeof s->bound));
+}
+
+static void stop_server(void *argument) {
+  scene *s = argument;
+  OK(aloft_listener_close(s->runtime, s->listener));
+  EXPECT(ALOFT_ENOENT, aloft_listener_close(s->runtime, s->listener));
+  EXPECT(ALOFT_ENOENT, aloft_listener_port(s->runtime, s->listener));
+}
+
+// `on` is the loop that starts and stops the server, or -1 for this thread.
+static void play(aloft_runtime *runtime, const char *address, int framed, int on) {
   static scene s;
   static const latch fresh = LATCH_INIT(LOOPS * CLIENTS);
-  aloft_callbacks callbacks = {0};
-  aloft_listener listener;
   memset(&s, 0, sizeof s);
   s.runtime = runtime;
   s.address = address;
@@ -136,32 +150,43 @@ static void play(aloft_runtime *runtime, const char *address, int framed) {
   s.options.struct_size = sizeof s.options;
   s.options.framing = framed ? ALOFT_FRAMING_LENGTH_PREFIXED : ALOFT_FRAMING_NONE;
   s.options.frame_bytes_max = MESSAGE_MAX;
-  callbacks.struct_size = sizeof callbacks;
-  callbacks.on_open = server_open;
-  callbacks.on_data = server_data;
-  callbacks.on_close = server_close;
-  OK(aloft_listen(runtime, address, &s.options, &callbacks, &s, &listener));
-  OK(aloft_listener_address(runtime, listener, s.bound, sizeof s.bound));
+  s.callbacks.struct_size = sizeof s.callbacks;
+  s.callbacks.on_open = server_open;
+  s.callbacks.on_data = server_data;
+  s.callbacks.on_close = server_close;
+  if (on >= 0) {
+    on_loop(runtime, (uint32_t)on, start_server, &s);
+  } else {
+    start_server(&s);
+  }
   if (strncmp(address, "unix:", 5) == 0) {
-    EXPECT(0, aloft_listener_port(runtime, listener));
+    EXPECT(0, aloft_listener_port(runtime, s.listener));
     CHECK(strcmp(s.bound, address) == 0);
   } else {
-    CHECK(aloft_listener_port(runtime, listener) > 0);
+    CHECK(aloft_listener_port(runtime, s.listener) > 0);
   }
   for (uint32_t loop = 0; loop < LOOPS; loop++) on_loop(runtime, loop, start_clients, &s);
   latch_wait(&s.done);
-  OK(aloft_listener_close(runtime, listener));
-  EXPECT(ALOFT_ENOENT, aloft_listener_close(runtime, listener));
-  EXPECT(ALOFT_ENOENT, aloft_listener_port(runtime, listener));
+  if (on >= 0) {
+    on_loop(runtime, (uint32_t)on, stop_server, &s);
+  } else {
+    stop_server(&s);
+  }
 }
+
+static aloft_runtime *ended_runtime;
 
 static void ended(int status, void *context) {
   CHECK(status == ALOFT_OK);
+  EXPECT(ALOFT_EWRONGTHREAD, aloft_runtime_wait(ended_runtime));
+  EXPECT(ALOFT_EWRONGTHREAD, aloft_runtime_destroy(ended_runtime));
   latch_down(context);
 }
 
-int main(void) {
+static void run(uint32_t flags) {
+  static const latch shut = LATCH_INIT(1);
   static latch end = LATCH_INIT(1);
+  enum { SCENES = 6 };
   aloft_runtime *runtime;
   aloft_runtime_options options = {0};
   aloft_statistics counts = {0}, one = {0};
@@ -169,25 +194,32 @@ int main(void) {
   options.struct_size = sizeof options;
   options.event_loops = LOOPS;
   options.connections_max = 256;
+  options.flags = flags;
+  end = shut;
   OK(aloft_runtime_create(&options, &runtime));
   EXPECT(LOOPS, aloft_loop_count(runtime));
-  play(runtime, "127.0.0.1:0", 0);
-  play(runtime, "127.0.0.1:0", 1);
-  play(runtime, "[::1]:0", 1);
+  ended_runtime = runtime;
+  play(runtime, "127.0.0.1:0", 0, -1);
+  play(runtime, "127.0.0.1:0", 1, 0);
+  play(runtime, "[::1]:0", 1, 1);
   snprintf(path, sizeof path, "unix:/tmp/aloft-test-%d.sock", (int)getpid());
-  play(runtime, path, 0);
+  play(runtime, path, 0, -1);
   unlink(path + 5);
+  play(runtime, path, 1, 1);
+  unlink(path + 5);
+  snprintf(path, sizeof path, "unix:@aloft-test-%d", (int)getpid());
+  play(runtime, path, 0, -1);
 
   counts.struct_size = one.struct_size = sizeof counts;
   OK(aloft_statistics_get(runtime, ALOFT_ALL_LOOPS, &counts));
   OK(aloft_statistics_get(runtime, 0, &one));
   CHECK(counts.struct_size == sizeof counts);
-  CHECK(counts.connected == 4 * LOOPS * CLIENTS);
+  CHECK(counts.connected == SCENES * LOOPS * CLIENTS);
   CHECK(counts.accepted == counts.connected);
   CHECK(counts.refused == 0);
   CHECK(counts.bytes_written >= counts.bytes_received);
-  CHECK(counts.receives >= 4 * LOOPS * CLIENTS * ROUNDS);
-  CHECK(one.connected == 4 * CLIENTS);
+  CHECK(counts.receives >= SCENES * LOOPS * CLIENTS * ROUNDS);
+  CHECK(one.connected == SCENES * CLIENTS);
   CHECK(one.turns <= counts.turns);
 
   OK(aloft_runtime_shutdown(runtime, 5000, ended, &end));
@@ -196,12 +228,17 @@ int main(void) {
   latch_wait(&end);
   OK(aloft_statistics_get(runtime, ALOFT_ALL_LOOPS, &counts));
   CHECK(counts.connections_open == 0);
-  CHECK(counts.closed == 8 * LOOPS * CLIENTS);
+  CHECK(counts.closed == 2 * SCENES * LOOPS * CLIENTS);
   EXPECT(ALOFT_ESHUTDOWN, aloft_execute(runtime, 0, ended, &end));
   EXPECT(ALOFT_ESHUTDOWN, aloft_listen(runtime, "127.0.0.1:0", NULL,
                                        &(aloft_callbacks){.struct_size = sizeof(aloft_callbacks)},
                                        NULL, NULL));
   OK(aloft_runtime_destroy(runtime));
+}
+
+int main(void) {
+  run(0);
+  run(ALOFT_PRIVATE_DESCRIPTORS);
   puts("echo: ok");
   return 0;
 }

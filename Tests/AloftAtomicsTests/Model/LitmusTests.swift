@@ -176,6 +176,25 @@ struct LitmusTests {
     #expect(fault(.release, .relaxed) == .race("reader reads word 4 while another writes it"))
   }
 
+  @Test("A bound of preemptions leaves out schedules: none, some, more")
+  func preemptionBound() {
+    func schedules(_ bound: Int) -> Int {
+      let model = Model(words: 8)
+      model.preemptionsMax = bound
+      for word in 0...1 {
+        model.thread("t\(word)") { [unowned model] in
+          for value: UInt in 1...3 { model.memory.store(word, value, .relaxed) }
+        }
+      }
+      let result = model.explore()
+      #expect(result.fault == nil)
+      return result.executions + result.cutShort
+    }
+    // One thread after the other, in either order.
+    #expect(schedules(0) == 2)
+    #expect(schedules(1) > schedules(0) && schedules(3) > schedules(1))
+  }
+
   @Test("A thread that waits for what nobody does is found")
   func deadlock() {
     let model = Model(words: 8)

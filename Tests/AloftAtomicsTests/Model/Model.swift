@@ -222,8 +222,16 @@ final class Model {
           fingerprint = stirred(fingerprint, UInt64((last + 1) << 8 | preemptions))
         }
         if !visited.insert(fingerprint) { return false }
-        let open = choices(last, mayPreempt: preemptions < preemptionsMax)
+        var open = choices(last, mayPreempt: preemptions < preemptionsMax)
         if open.isEmpty { return judge() }
+        if preemptionsMax == Int.max {
+          // Most steps lead to a state that is known: no need to run there to find out.
+          open.removeAll { thread, place in
+            visited.contains(
+              state.fingerprint(after: threads[thread].pending!, thread: thread, place))
+          }
+          if open.isEmpty { return false }
+        }
         trail.append(Choice(open: open))
       }
       let (thread, place) = trail[depth].open[trail[depth].open.count - 1]

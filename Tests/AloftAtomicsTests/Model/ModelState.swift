@@ -71,6 +71,42 @@ struct ModelState {
     return hash
   }
 
+  /// What `fingerprint` will be after the operation, without doing it.
+  func fingerprint(after operation: Operation, thread: Int, _ place: Int) -> UInt64 {
+    let word = operation.word
+    var hash = memoryFingerprint
+    if operation.kind != .fence && operation.kind != .giveUp && inserts(operation, place) {
+      let history = histories[word]
+      hash &-= stirred(UInt64(word), history.fingerprint)
+      hash &+= stirred(
+        UInt64(word),
+        history.fingerprint(inserting: thread, clocks[thread][thread], after: place))
+    }
+    for other in 0..<threads {
+      let print =
+        other == thread
+        ? threadFingerprint(after: operation, thread: thread, place) : fingerprints[other]
+      hash = stirred(hash, print)
+    }
+    return hash
+  }
+
+  private func threadFingerprint(
+    after operation: Operation, thread: Int, _ place: Int
+  ) -> UInt64 {
+    let print = stirred(
+      fingerprints[thread],
+      UInt64(operation.kind.rawValue) << 40 | UInt64(operation.order.rawValue) << 32
+        | UInt64(operation.word))
+    switch operation.kind {
+    case .fence, .giveUp, .store: return print
+    case .load, .exchange, .compareExchange, .wake, .sleep:
+      let found = histories[operation.word].store(at: place)
+      let store = UInt64(bitPattern: Int64(found.thread << 16 | found.event))
+      return stirred(stirred(print, store), UInt64(found.value))
+    }
+  }
+
   func newest(_ word: Int) -> UInt { histories[word].store(at: histories[word].last).value }
 
   // MARK: Plain accesses: no step of their own, but they must not race
@@ -229,11 +265,7 @@ struct ModelState {
   /// Does it; the answer is what it found.
   mutating func perform(_ operation: Operation, thread: Int, _ place: Int) -> UInt {
     let word = operation.word
-    var print = stirred(
-      fingerprints[thread],
-      UInt64(operation.kind.rawValue) << 40 | UInt64(operation.order.rawValue) << 32
-        | UInt64(word))
-    defer { fingerprints[thread] = print }
+    fingerprints[thread] = threadFingerprint(after: operation, thread: thread, place)
     if operation.kind == .fence {
       fence(operation.order, thread: thread)
       return 0
@@ -259,8 +291,6 @@ struct ModelState {
       } else {
         pendingAcquires[thread].join(found.released)
       }
-      print = stirred(print, UInt64(bitPattern: Int64(found.thread << 16 | found.event)))
-      print = stirred(print, UInt64(found.value))
       attempts[thread].append((word, found.value))
     }
     if histories[word].accesses.isEmpty { touched.append(word) }

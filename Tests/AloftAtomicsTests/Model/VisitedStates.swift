@@ -14,6 +14,16 @@ final class VisitedStates {
 
   deinit { table.deallocate() }
 
+  func contains(_ fingerprint: UInt64) -> Bool {
+    let key = fingerprint == 0 ? 1 : fingerprint
+    var at = Int(truncatingIfNeeded: key) & mask
+    while table[at] != 0 {
+      if table[at] == key { return true }
+      at = (at &+ 1) & mask
+    }
+    return false
+  }
+
   /// `false` when it was there already.
   func insert(_ fingerprint: UInt64) -> Bool {
     if count * 2 > mask { grow() }

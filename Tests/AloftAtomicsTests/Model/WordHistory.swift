@@ -66,6 +66,7 @@ struct WordHistory {
   }
 
   mutating func insert(_ store: Store, after place: Int, node: Int, clock: Clock) {
+    let next = fingerprint(inserting: store.thread, store.event, after: place)
     stores.append(store)
     let index = stores.count - 1
     modification.insert(index, at: place + 1)
@@ -77,11 +78,20 @@ struct WordHistory {
       Access(
         thread: store.thread, event: store.event, store: index, isWrite: true, node: node,
         clock: clock))
+    fingerprint = next
+  }
+
+  /// What the fingerprint, of all stores but the initial one in order, is with one more.
+  func fingerprint(inserting thread: Int, _ event: Int, after place: Int) -> UInt64 {
     var hash: UInt64 = 0
-    for index in modification.dropFirst() {
-      hash = stirred(hash, UInt64(stores[index].thread << 16 | stores[index].event))
+    for at in 0..<modification.count {
+      if at > 0 {
+        let store = stores[modification[at]]
+        hash = stirred(hash, UInt64(store.thread << 16 | store.event))
+      }
+      if at == place { hash = stirred(hash, UInt64(thread << 16 | event)) }
     }
-    fingerprint = hash
+    return hash
   }
 
   /// Where an access stands in coherence order: a read between the store that it reads and the
