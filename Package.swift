@@ -107,6 +107,8 @@ let package = Package(
       swiftSettings: tested),
     // Its programs are in Tests/c; they link the library, the tests don't.
     .testTarget(name: "AloftCTests", swiftSettings: tested),
+    .testTarget(
+      name: "AloftUVTests", dependencies: ["AloftEngine", "AloftUV"], swiftSettings: tested),
     .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

@@ -255,6 +255,8 @@ void aloft__connection_close(aloft__loop *loop, connection *c, int reset) {
   (void)loop;
   int descriptor = descriptor_of(c);
   c->state = SLOT_CLOSING;
+  // What is cut off must not look like an orderly end.
+  reset = reset || c->queued > 0;
   while (c->queue != NULL) {
     chunk *first = c->queue;
     c->queue = first->next;

@@ -255,8 +255,9 @@ public struct Statistics: Sendable, Hashable {
     turns = s.turns
     sleeps = s.sleeps
     timersFired = s.timersFired
+    open = Int(s.open)
   }
 
   /// Connections open, or on their way to it.
-  public var open: Int { Int(accepted + connected) - Int(closed) }
+  public let open: Int
 }

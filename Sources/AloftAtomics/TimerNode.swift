@@ -28,26 +28,37 @@ package struct DueTimer: Hashable, Sendable {
   }
 }
 
-/// 16 bytes, four to a cache line. The heads of the buckets are nodes as well, so that linking and
-/// unlinking never ask whether they are at an end.
+/// 12 bytes: what a timer is. Where it lies is told by the chunks of its bucket.
 @usableFromInline
 @frozen
 struct TimerNode {
-  /// The one behind in the bucket; the bucket's own index behind the last.
-  @usableFromInline var next: UInt32
-  /// The one before in the bucket; `TimerWheel.free` while the node is not in use.
-  @usableFromInline var previous: UInt32
-  /// The low 32 bits of the deadline's tick. In a bucket it may lie later than the bucket's place
-  /// says (lazy re-arming), never earlier.
+  /// The low 32 bits of the deadline's tick. It may lie later than the bucket says (lazy
+  /// re-arming), never earlier.
   @usableFromInline var deadline: UInt32
   /// The owner's own.
   @usableFromInline var payload: UInt32
+  /// The word among those of all chunks that names this node; 0 while it is not in use.
+  @usableFromInline var place: UInt32
 
   @inlinable
-  init(next: UInt32, previous: UInt32, deadline: UInt32 = 0, payload: UInt32 = 0) {
-    self.next = next
-    self.previous = previous
+  init(deadline: UInt32 = 0, payload: UInt32 = 0, place: UInt32 = 0) {
     self.deadline = deadline
     self.payload = payload
+    self.place = place
+  }
+}
+
+/// Where a bucket's names begin, and where the next one goes: words among those of all chunks; 0 and
+/// 0 when it is empty. `end` is the first word of the chunk behind when the last chunk is full.
+@usableFromInline
+@frozen
+struct TimerBucket {
+  @usableFromInline var front: UInt32
+  @usableFromInline var end: UInt32
+
+  @inlinable
+  init(front: UInt32 = 0, end: UInt32 = 0) {
+    self.front = front
+    self.end = end
   }
 }

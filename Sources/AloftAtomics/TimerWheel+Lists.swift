@@ -1,6 +1,6 @@
-/// Where a timer lies: buckets, their occupancy bits, the free nodes.
+/// Which bucket a timer lies in, the buckets' occupancy bits, the free nodes.
 extension TimerWheel {
-  /// Links a node that is in no list into the bucket of its deadline.
+  /// Names a node that is in no bucket in the one of its deadline.
   @inlinable
   @inline(__always)
   mutating func place(_ index: UInt32, at deadline: UInt64) {
@@ -57,47 +57,25 @@ extension TimerWheel {
 
   @inlinable
   @inline(__always)
-  mutating func append(_ index: UInt32, to head: UInt32) {
-    let tail = unsafe nodes[Int(head)].previous
-    unsafe nodes[Int(index)].next = head
-    unsafe nodes[Int(index)].previous = tail
-    unsafe nodes[Int(tail)].next = index
-    unsafe nodes[Int(head)].previous = index
-    if tail == head { markOccupied(head) }
+  mutating func markOccupied(_ bucket: UInt32) {
+    unsafe masks[Int(bucket &>> 6)] |= 1 &<< UInt64(bucket & 63)
+    unsafe summary[Int(bucket &>> 12)] |= 1 &<< UInt64(bucket &>> 6 & 63)
   }
 
   @inlinable
   @inline(__always)
-  mutating func unlink(_ index: UInt32) {
-    let next = unsafe nodes[Int(index)].next
-    let previous = unsafe nodes[Int(index)].previous
-    unsafe nodes[Int(previous)].next = next
-    unsafe nodes[Int(next)].previous = previous
-    // Only a head can be on both sides.
-    if next == previous { markEmpty(next) }
-  }
-
-  @inlinable
-  @inline(__always)
-  mutating func markOccupied(_ head: UInt32) {
-    unsafe masks[Int(head &>> 6)] |= 1 &<< UInt64(head & 63)
-    unsafe summary[Int(head &>> 12)] |= 1 &<< UInt64(head &>> 6 & 63)
-  }
-
-  @inlinable
-  @inline(__always)
-  mutating func markEmpty(_ head: UInt32) {
-    let word = Int(head &>> 6)
-    let left = unsafe masks[word] & ~(1 &<< UInt64(head & 63))
+  mutating func markEmpty(_ bucket: UInt32) {
+    let word = Int(bucket &>> 6)
+    let left = unsafe masks[word] & ~(1 &<< UInt64(bucket & 63))
     unsafe masks[word] = left
     if left == 0 { unsafe summary[word &>> 6] &= ~(1 &<< UInt64(word & 63)) }
   }
 
-  /// Puts an unlinked node on top of the free ones.
+  /// Puts a node that is in no bucket on top of the free ones.
   @inlinable
   @inline(__always)
   mutating func release(_ index: UInt32) {
-    unsafe nodes[Int(index)].previous = Self.free
+    unsafe nodes[Int(index)].place = 0
     unsafe freed[freedCount] = index
     freedCount &+= 1
   }

@@ -7,7 +7,7 @@ extension TimerWheel {
   /// cost is that of the timers touched, however far the jump: empty buckets are skipped through
   /// the occupancy bits.
   package mutating func advance(to tick: UInt64) {
-    if unsafe nodes[Int(Self.overdue)].next != Self.overdue {
+    if first(in: Self.overdue) != 0 {
       // They rank behind all that is due already, so that has to be in the list first.
       turnAll()
       spliceOverdue()
@@ -15,8 +15,8 @@ extension TimerWheel {
     now = max(now, tick)
   }
 
-  /// A tick at which to call `advance` again: never later than the earliest deadline, and `now` when
-  /// timers are due already; nil when none runs.
+  /// A tick at which to call `advance` again: never later than the earliest deadline, and `now`
+  /// when timers are due already; nil when none runs.
   ///
   /// It is the earliest deadline itself when the earliest bucket lies in the lowest level (up to a
   /// second ahead) or holds up to `lookMax` timers; else the tick at which that bucket moves
@@ -24,15 +24,19 @@ extension TimerWheel {
   /// for a timer that was re-armed.
   package mutating func nextDeadline() -> UInt64? {
     guard count != 0 else { return nil }
-    if unsafe masks[Self.maskWords - 1] != 0 { return now }
-    guard !turnToDue(), let bucket = earliestBucket() else { return now }
-    return earliestIn(bucket)
+    if first(in: Self.due) != 0 || first(in: Self.overdue) != 0 || turnToDue() { return now }
+    while let bucket = earliestBucket() {
+      if first(in: bucket) != 0 { return earliestIn(bucket) }
+    }
+    return now
   }
 }
 
 extension TimerWheel {
   /// So many timers of a bucket are looked at for the exact deadline.
   @inlinable static var lookMax: Int { 4 }
+  /// And so many words for them, some of which may be gaps.
+  static var wordsLookMax: Int { 64 }
 
   /// Turns the hand to the next tick at which timers are due, or to `now`. Those that are due stay
   /// in the hand's bucket, one of them first in it; false when there are none.
@@ -60,8 +64,8 @@ extension TimerWheel {
     while let bucket = bucketReached() {
       if bucket < Self.lowBuckets {
         while settle(bucket) {
-          let index = unsafe nodes[Int(bucket)].next
-          unlink(index)
+          let index = first(in: bucket)
+          removeFront(of: bucket)
           append(index, to: Self.due)
         }
       } else {
@@ -131,14 +135,18 @@ extension TimerWheel {
 
   /// Moves each timer of an upper bucket, whose first tick is the hand's, to a lower level.
   mutating func cascade(_ bucket: UInt32) {
-    var index = unsafe nodes[Int(bucket)].next
-    unsafe nodes[Int(bucket)].next = bucket
-    unsafe nodes[Int(bucket)].previous = bucket
+    if bucket == closing { closeAll() }
+    let head = unsafe heads[Int(bucket)]
+    guard head.front != 0 else { return }
+    unsafe heads[Int(bucket)] = TimerBucket()
     markEmpty(bucket)
-    while index != bucket {
-      let next = unsafe nodes[Int(index)].next
-      append(index, to: unsafe self.bucket(of: nodes[Int(index)].deadline))
-      index = next
+    forEach(from: head.front, to: head.end, releasing: true) { wheel, index in
+      if index == 0 {
+        wheel.gaps &-= 1
+      } else {
+        wheel.append(index, to: unsafe wheel.bucket(of: wheel.nodes[Int(index)].deadline))
+      }
+      return true
     }
   }
 
@@ -147,15 +155,15 @@ extension TimerWheel {
   mutating func settle(_ bucket: UInt32) -> Bool {
     let tick = UInt32(truncatingIfNeeded: hand)
     while true {
-      let index = unsafe nodes[Int(bucket)].next
-      guard index != bucket else { return false }
+      let index = first(in: bucket)
+      guard index != 0 else { return false }
       let deadline = unsafe nodes[Int(index)].deadline
       if deadline != tick {
-        unlink(index)
+        removeFront(of: bucket)
         append(index, to: self.bucket(of: deadline))
       } else if farCount != 0, let whole = far.removeValue(forKey: index) {
         farCount = far.count
-        unlink(index)
+        removeFront(of: bucket)
         placeAgain(index, at: whole)
       } else {
         return true
@@ -178,40 +186,48 @@ extension TimerWheel {
   @inline(never)
   mutating func spliceOverdue() {
     while true {
-      let index = unsafe nodes[Int(Self.overdue)].next
-      guard index != Self.overdue else { return }
-      unlink(index)
+      let index = first(in: Self.overdue)
+      guard index != 0 else { return }
+      removeFront(of: Self.overdue)
       append(index, to: Self.due)
     }
   }
 
-  /// `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell that
-  /// only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
+  /// `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell
+  /// that only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
   @inline(never)
   mutating func stampDue() {
-    for head in [Self.due, Self.overdue] {
-      var index = unsafe nodes[Int(head)].next
-      while index != head {
-        unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: hand)
-        index = unsafe nodes[Int(index)].next
+    for bucket in [Self.due, Self.overdue] {
+      let head = unsafe heads[Int(bucket)]
+      forEach(from: head.front, to: head.end) { wheel, index in
+        unsafe wheel.nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: wheel.hand)
+        return true
       }
     }
   }
 
   /// The best lower bound that a few looks into the earliest bucket give.
-  func earliestIn(_ bucket: UInt32) -> UInt64 {
+  mutating func earliestIn(_ bucket: UInt32) -> UInt64 {
     let start = startTick(of: bucket)
     // Its timers may all have been re-armed to later than those of the next bucket, which begins
     // behind this one's span at the soonest.
     let span = UInt64(1) &<< UInt64(shift(of: bucket))
     var least = start &+ span &- hand
-    var index = unsafe nodes[Int(bucket)].next
-    for _ in 0..<Self.lookMax {
-      let left = unsafe nodes[Int(index)].deadline &- UInt32(truncatingIfNeeded: hand)
+    let head = unsafe heads[Int(bucket)]
+    var looked = 0
+    var seen = 0
+    forEach(from: head.front, to: head.end) { wheel, index in
+      looked += 1
+      if index == 0 { return looked <= Self.wordsLookMax }
+      seen += 1
+      guard seen <= Self.lookMax, looked <= Self.wordsLookMax else {
+        looked = Self.wordsLookMax + 1
+        return false
+      }
+      let left = unsafe wheel.nodes[Int(index)].deadline &- UInt32(truncatingIfNeeded: wheel.hand)
       least = min(least, UInt64(left))
-      index = unsafe nodes[Int(index)].next
-      if index == bucket { return hand &+ least }
+      return true
     }
-    return start
+    return looked > Self.wordsLookMax ? start : hand &+ least
   }
 }

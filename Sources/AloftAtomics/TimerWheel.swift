@@ -13,18 +13,19 @@
 /// likes in 64 bits. Nodes hold the low 32 bits; a deadline more than `ticksAheadMax` away (24
 /// days) is parked at that distance and re-placed when it gets there.
 ///
-/// **Order**: nothing comes due early; `advance(to: t)` makes everything due whose deadline is at or
-/// before `t`, in the order of the deadlines. At the same tick: the order of `start`, save that a
-/// timer moved by `rearm` counts from some point between that call and its old deadline.
+/// **Order**: nothing comes due early; `advance(to: t)` makes everything due whose deadline is at
+/// or before `t`, in the order of the deadlines. At the same tick: the order of `start`, save that
+/// a timer moved by `rearm` counts from some point between that call and its old deadline.
 ///
 /// **Re-arming is lazy**: a later deadline is only written into the node, which stays where it is
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by one.
-/// `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move or cancel every timer, its
-/// batch-mates included. A timer started at a tick already past comes due with the next `advance`,
-/// so that a handler which starts one can't keep a `popDue` loop running for ever.
+/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by
+/// one. `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move
+/// or cancel every timer, its batch-mates included. A timer started at a tick already past comes
+/// due with the next `advance`, so that a handler which starts one can't keep a `popDue` loop
+/// running for ever.
 ///
 /// **Stale names**: a node carries no generation. `cancel` and `rearm` take the payload again and
 /// answer false unless the node is in use and holds it. A payload names the owner and what the
@@ -55,17 +56,14 @@ package struct TimerWheel: ~Copyable {
   @inlinable static var due: UInt32 { buckets }
   /// What was started at a tick already past and waits for the next `advance`.
   @inlinable static var overdue: UInt32 { buckets + 1 }
-  /// Timers begin here: behind the heads, on a cache line of their own.
-  @inlinable static var firstTimer: UInt32 { buckets + 4 }
-  /// Mark of a node that is not in use.
-  @inlinable static var free: UInt32 { .max }
+  @inlinable static var noBucket: UInt32 { .max }
   @inlinable static var maskWords: Int { Int(buckets) / 64 + 1 /* due and overdue */ }
   @inlinable static var summaryWords: Int { (maskWords + 63) / 64 }
 
   /// How many timers may run at a time.
   @usableFromInline package let timersMax: Int
   /// How many run: started and neither cancelled nor handed over by `popDue`.
-  @inlinable package var count: Int { Int(untouched &- Self.firstTimer) &- freedCount }
+  @inlinable package var count: Int { Int(untouched) &- 1 &- freedCount }
   /// The last tick that `advance` was given.
   @usableFromInline package internal(set) var now: UInt64
   /// How far the buckets are swept: at or before `now`, and behind it only while `popDue` has more
@@ -73,12 +71,27 @@ package struct TimerWheel: ~Copyable {
   @usableFromInline var hand: UInt64
 
   @usableFromInline let nodes: UnsafeMutablePointer<TimerNode>
-  /// A bit for each list that isn't empty.
+  /// The chunks that the buckets are made of, 16 words each. Chunk 0 stands for none.
+  @usableFromInline let words: UnsafeMutablePointer<UInt32>
+  @usableFromInline let heads: UnsafeMutablePointer<TimerBucket>
+  /// The last chunk given back, which names the one before it; 0 when there is none.
+  @usableFromInline var freeChunk: UInt32 = 0
+  /// The first chunk that was never used.
+  @usableFromInline var untouchedChunk: UInt32 = 1
+  let chunksMax: Int
+  /// Words in buckets that name no node any more.
+  @usableFromInline var gaps = 0
+  /// The bucket whose gaps are being closed, what was looked at in it, and what is closed.
+  @usableFromInline var closing = Self.noBucket
+  var reader: UInt32 = 0
+  var writer: UInt32 = 0
+  var lastClosed: UInt32 = 0
+  /// A bit for each bucket that isn't empty.
   @usableFromInline let masks: UnsafeMutablePointer<UInt64>
   /// A bit for each word of `masks` that isn't 0. Lies behind them.
   @usableFromInline let summary: UnsafeMutablePointer<UInt64>
   /// The first node that was never used.
-  @usableFromInline var untouched: UInt32
+  @usableFromInline var untouched: UInt32 = 1
   /// The nodes that were used and are free, the last freed on top. A stack beside the nodes rather
   /// than a list through them: a list makes each `start` wait for the cache line of the one before.
   @usableFromInline let freed: UnsafeMutablePointer<UInt32>
@@ -95,14 +108,17 @@ package struct TimerWheel: ~Copyable {
     self.timersMax = timersMax
     self.now = now
     hand = now
-    untouched = Self.firstTimer
-    let size = Int(Self.firstTimer) + timersMax
+    chunksMax = Self.chunksMax(timersMax: timersMax)
+    // A cache line each. Pages of both are touched when they are first used.
     let raw = UnsafeMutableRawPointer.allocate(
-      byteCount: size * MemoryLayout<TimerNode>.stride, alignment: 4096)
-    unsafe nodes = raw.bindMemory(to: TimerNode.self, capacity: size)
-    for head in 0..<Self.firstTimer {
-      unsafe (nodes + Int(head)).initialize(to: TimerNode(next: head, previous: head))
-    }
+      byteCount: chunksMax << Self.chunkShift * MemoryLayout<UInt32>.stride, alignment: 4096)
+    unsafe words = raw.bindMemory(to: UInt32.self, capacity: chunksMax << Self.chunkShift)
+    // Node 0 is nobody's.
+    unsafe nodes = .allocate(capacity: timersMax + 1)
+    unsafe nodes.initialize(to: TimerNode())
+    let buckets = Int(Self.buckets) + 2 /* due and overdue */
+    unsafe heads = .allocate(capacity: buckets)
+    unsafe heads.initialize(repeating: TimerBucket(), count: buckets)
     unsafe freed = .allocate(capacity: timersMax)
     unsafe masks = .allocate(capacity: Self.maskWords + Self.summaryWords)
     unsafe masks.initialize(repeating: 0, count: Self.maskWords + Self.summaryWords)
@@ -110,7 +126,9 @@ package struct TimerWheel: ~Copyable {
   }
 
   deinit {
-    unsafe UnsafeMutableRawPointer(nodes).deallocate()
+    unsafe UnsafeMutableRawPointer(words).deallocate()
+    unsafe nodes.deallocate()
+    unsafe heads.deallocate()
     unsafe freed.deallocate()
     unsafe masks.deallocate()
   }
@@ -149,7 +167,7 @@ package struct TimerWheel: ~Copyable {
       unsafe nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: deadline)
       return true
     }
-    unlink(index)
+    remove(index)
     place(index, at: deadline)
     return true
   }
@@ -161,7 +179,7 @@ package struct TimerWheel: ~Copyable {
   package mutating func cancel(_ timer: TimerIndex, payload: UInt32) -> Bool {
     guard isRunning(timer, payload: payload) else { return false }
     if farCount != 0 { forgetFar(timer.rawValue) }
-    unlink(timer.rawValue)
+    remove(timer.rawValue)
     release(timer.rawValue)
     return true
   }
@@ -170,26 +188,28 @@ package struct TimerWheel: ~Copyable {
   @inlinable
   @inline(__always)
   package func isRunning(_ timer: TimerIndex, payload: UInt32) -> Bool {
-    let index = timer.rawValue
-    guard index >= Self.firstTimer, index < untouched else { return false }
-    let node = unsafe nodes + Int(index)
-    return unsafe node.pointee.payload == payload && node.pointee.previous != Self.free
+    guard timer.rawValue < untouched else { return false }
+    let node = unsafe nodes + Int(timer.rawValue)
+    return unsafe node.pointee.payload == payload && node.pointee.place != 0
   }
 
   /// Hands over the earliest timer that has come due, whose node is free from then on. O(1), over
   /// the life of a timer.
   @inlinable
   package mutating func popDue() -> DueTimer? {
-    var index = unsafe nodes[Int(Self.due)].next
-    if index == Self.due {
-      index = readyHead()
+    var bucket = Self.due
+    var index = first(in: bucket)
+    if index == 0 {
+      bucket = handBucket
+      index = readyFront(of: bucket)
       if index == 0 {
         guard turnToDue() else { return nil }
-        index = unsafe nodes[Int(handBucket)].next
+        bucket = handBucket
+        index = first(in: bucket)
       }
     }
+    removeFront(of: bucket)
     let payload = unsafe nodes[Int(index)].payload
-    unlink(index)
     release(index)
     return DueTimer(index: TimerIndex(rawValue: index), payload: payload)
   }
@@ -198,13 +218,14 @@ package struct TimerWheel: ~Copyable {
   @inline(__always)
   var handBucket: UInt32 { UInt32(truncatingIfNeeded: hand) & (Self.lowBuckets - 1) }
 
-  /// The first timer in the hand's bucket if it is known to be due, else 0.
+  /// The node at the front of the hand's bucket if it is known to be due, else 0.
   @inlinable
   @inline(__always)
-  func readyHead() -> UInt32 {
-    let tick = UInt32(truncatingIfNeeded: hand)
-    let index = unsafe nodes[Int(handBucket)].next
-    guard index != handBucket, farCount == 0 else { return 0 }
-    return unsafe nodes[Int(index)].deadline == tick ? index : 0
+  func readyFront(of bucket: UInt32) -> UInt32 {
+    let place = unsafe heads[Int(bucket)].front
+    guard place != 0, farCount == 0, bucket != closing else { return 0 }
+    // Node 0, which a gap names, is nobody's.
+    let index = unsafe words[Int(place)]
+    return unsafe nodes[Int(index)].deadline == UInt32(truncatingIfNeeded: hand) ? index : 0
   }
 }

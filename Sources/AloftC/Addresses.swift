@@ -11,8 +11,16 @@ func parseAddress(_ pointer: UnsafePointer<CChar>) throws(Failure) -> SocketAddr
       Code.invalid,
       "address \"\(text.prefix(200))\": expected 127.0.0.1:80, [::1]:80 or unix:/path")
   }
+  if case .unix(let path) = address, path.utf8.count > pathBytesMax {
+    throw Failure(
+      Code.nameTooLong,
+      "a Unix-domain socket's path of \(path.utf8.count) bytes; up to \(pathBytesMax) are possible")
+  }
   return address
 }
+
+/// `sun_path` of `sockaddr_un`, but for its NUL.
+private let pathBytesMax = 107
 
 private func parseAddress(_ text: String) -> SocketAddress? {
   if text.hasPrefix("unix:") {

@@ -9,6 +9,7 @@ enum Code {
   static let noEntry = Int32(ALOFT_ENOENT)
   static let busy = Int32(ALOFT_EBUSY)
   static let descriptorLimit = Int32(ALOFT_EMFILE)
+  static let nameTooLong = Int32(ALOFT_ENAMETOOLONG)
   static let messageSize = Int32(ALOFT_EMSGSIZE)
   static let unsupported = Int32(ALOFT_ENOTSUP)
   static let timedOut = Int32(ALOFT_ETIMEDOUT)
@@ -31,7 +32,9 @@ struct Failure: Error {
   init(_ error: EngineError) {
     code =
       switch error.code {
-      case .invalidAddress, .invalidOption: Code.invalid
+      case .invalidAddress:
+        error.errno == -Code.nameTooLong ? Code.nameTooLong : Code.invalid
+      case .invalidOption: Code.invalid
       case .system: error.errno > 0 ? -error.errno : Code.invalid
       case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit: Code.limit
       case .inboxFull: Code.wouldBlock

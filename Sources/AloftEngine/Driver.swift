@@ -29,13 +29,12 @@ package protocol Driver: AnyObject {
   func freePages(_ pages: UnsafeMutableRawPointer, bytes: Int)
 }
 
-/// The status for an address that is none, whatever the system would say: no errno value.
-package var invalidAddressStatus: Int32 { -4_096 }
-
 package enum DriverResult<Value> {
   case success(Value)
-  /// A negative errno value, or `invalidAddressStatus`.
+  /// A negative errno value; `-ENOSPC`, which no socket call answers, for a full table.
   case failure(Int32)
+  /// The address is none, before the system was asked; a negative errno value.
+  case invalidAddress(Int32)
 }
 
 package struct ListenRequest: Sendable {

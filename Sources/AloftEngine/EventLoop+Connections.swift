@@ -16,12 +16,10 @@ extension EventLoop {
       }
       unsafe watchTime(slot, state)
       return unsafe id(slot, state.pointee.generation)
-    case .failure(-ENOSPC):  // The driver's word for a full table.
-      throw EngineError(
-        .connectionLimit,
-        "connect to \(address): \(options.connectionsMax) connections are open, which is the limit")
     case .failure(let status):
       throw systemError("connect to \(address)", status)
+    case .invalidAddress(let status):
+      throw invalidAddress("connect to \(address)", status)
     }
   }
 
@@ -31,12 +29,7 @@ extension EventLoop {
   }
 
   func systemError(_ what: String, _ status: Int32) -> EngineError {
-    if status == invalidAddressStatus {
-      return EngineError(
-        .invalidAddress, errno: EINVAL,
-        "\(what): hosts are IPv4 or IPv6 literals, paths have 1 to 107 bytes")
-    }
-    if status == -Self.noSlot {
+    if status == -ENOSPC {
       return EngineError(
         .connectionLimit, errno: -status,
         "\(what): the event loop's \(options.connectionsMax) connections are all in use")
@@ -44,8 +37,11 @@ extension EventLoop {
     return EngineError(.system, errno: -status, "\(what): \(describeErrno(-status))")
   }
 
-  /// `ENOSPC`, which no socket call answers: the driver has no slot left.
-  private static let noSlot: Int32 = 28
+  private func invalidAddress(_ what: String, _ status: Int32) -> EngineError {
+    EngineError(
+      .invalidAddress, errno: -status,
+      "\(what): hosts are IPv4 or IPv6 literals, paths have 1 to 107 bytes")
+  }
 
   package func listen(
     _ request: ListenRequest, handler: ConnectionHandler
@@ -57,6 +53,8 @@ extension EventLoop {
       return bound
     case .failure(let status):
       throw systemError("listen on \(request.address)", status)
+    case .invalidAddress(let status):
+      throw invalidAddress("listen on \(request.address)", status)
     }
   }
 

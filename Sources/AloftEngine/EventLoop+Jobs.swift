@@ -150,7 +150,7 @@ extension EventLoop {
     }
     switch driver.adopt(descriptor: descriptor) {
     case .success(let slot): accepted(slot, listener: listener)
-    case .failure(let status):
+    case .failure(let status), .invalidAddress(let status):
       driver.discard(descriptor: descriptor)
       unsafe refused(Event(.refused, tag: listener, status: status))
     }

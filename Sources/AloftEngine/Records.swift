@@ -57,7 +57,7 @@ package enum OperationKind: UInt8 {
   case end = 3
   /// Close if nothing is queued; otherwise the result is the number of bytes queued.
   case close = 4
-  /// Close whatever is queued.
+  /// Close whatever is queued: with RST if that loses bytes, else with FIN.
   case drop = 5
   case reset = 6
   case pause = 7

@@ -50,10 +50,11 @@ extension SimDriver {
 
   private func close(_ slot: SimSlot, _ number: UInt32, _ reset: Bool) {
     slot.state = .closing
+    let cutOff = slot.queued > 0
     slot.loseQueue()
     closing.append(number)
     process.descriptorsUsed -= 1
-    world.close(slot.socket, reset: reset)
+    world.close(slot.socket, reset: reset || cutOff)
   }
 
   /// Try first, queue what is left.
@@ -121,7 +122,7 @@ extension SimDriver {
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
     guard listeners[request.index] == nil else { return .failure(-22) }
     switch world.bind(request, process: process) {
-    case .failure(let status): return .failure(status)
+    case .failure(let status), .invalidAddress(let status): return .failure(status)
     case .success(let listener):
       let own = SimOwnListener(listener, handsOver: request.handOver)
       listeners[request.index] = own

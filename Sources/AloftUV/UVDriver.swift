@@ -133,12 +133,12 @@ package final class UVDriver: Driver, @unchecked Sendable {
     to address: SocketAddress, from local: SocketAddress?
   ) -> DriverResult<UInt32> {
     var remote = SystemAddress(address)
-    guard remote.status == 0 else { return .failure(invalidAddressStatus) }
+    guard remote.status == 0 else { return .invalidAddress(remote.status) }
     var slot: UInt32 = 0
     let status: Int32
     if let local {
       var source = SystemAddress(local)
-      guard source.status == 0 else { return .failure(invalidAddressStatus) }
+      guard source.status == 0 else { return .invalidAddress(source.status) }
       status = unsafe remote.withPointer { to, toLength in
         unsafe source.withPointer { from, fromLength in
           unsafe aloft__connect(loop, to, toLength, from, fromLength, &slot)
@@ -158,7 +158,7 @@ package final class UVDriver: Driver, @unchecked Sendable {
 
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
     var address = SystemAddress(request.address)
-    guard address.status == 0 else { return .failure(invalidAddressStatus) }
+    guard address.status == 0 else { return .invalidAddress(address.status) }
     var bound = SystemAddress()
     let status = unsafe address.withPointer { pointer, length in
       unsafe aloft__listen(

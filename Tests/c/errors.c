@@ -198,6 +198,7 @@ static void test_listen(void) {
   memcpy(path, "unix:/", 6);
   path[sizeof path - 1] = '\0';
   EXPECT(ALOFT_ENAMETOOLONG, aloft_listen(runtime, path, NULL, &none, NULL, &listener));
+  EXPECT_MESSAGE("107");
   EXPECT(-ENOENT, aloft_listen(runtime, "unix:/no/such/place", NULL, &none, NULL, &listener));
   // Documentation's own network (RFC 5737), which no machine has.
   EXPECT(ALOFT_EADDRNOTAVAIL, aloft_listen(runtime, "192.0.2.1:0", NULL, &none, NULL, &listener));

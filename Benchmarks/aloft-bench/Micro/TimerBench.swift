@@ -61,8 +61,8 @@ private struct TimerBench: ~Copyable {
     nanoseconds[operation]!.aloft.append(Double(aloft) / Double(calls))
   }
 
-  /// Fill, churn, re-arm, and let all of them expire. Each side does a whole phase, of 100,000 calls
-  /// and more, before the other does the same, so that each has the caches to itself.
+  /// Fill, churn, re-arm, and let all of them expire. Each side does a whole phase, of 100,000
+  /// calls and more, before the other does the same, so that each has the caches to itself.
   mutating func round() {
     bench_uv_timers_update(uv)
     var all = (0..<UInt32(count + extra)).shuffled(using: &random)

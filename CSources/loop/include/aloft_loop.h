@@ -50,7 +50,7 @@ enum {
   ALOFT__OP_SEGMENT = 2,  // a segment reached through `next`; skipped on its own
   ALOFT__OP_END = 3,      // shut the sending side down (nothing may be queued)
   ALOFT__OP_CLOSE = 4,    // close if nothing is queued; else the result is the bytes queued
-  ALOFT__OP_DROP = 5,     // close whatever is queued
+  ALOFT__OP_DROP = 5,     // close whatever is queued: with RST if that loses bytes, else with FIN
   ALOFT__OP_RESET = 6,    // the same with RST instead of FIN
   ALOFT__OP_PAUSE = 7,    // stop reading
   ALOFT__OP_RESUME = 8,   // read again
