@@ -2,9 +2,9 @@
 /// number of the chunk behind it, the others name nodes, in the order in which they came.
 ///
 /// A line full of names lets a sweep see nodes ahead, whose lines then come from memory side by
-/// side; in a list through the nodes each waits for the one before. And whatever comes or goes reads
-/// no line but its node's: a name that goes is overwritten with 0, a gap, without a look at what is
-/// around it. `TimerWheel+Gaps.swift` bounds their number.
+/// side; in a list through the nodes each waits for the one before. And whatever comes or goes
+/// reads no line but its node's: a name that goes is overwritten with 0, a gap, without a look at
+/// what is around it. `TimerWheel+Gaps.swift` bounds their number.
 extension TimerWheel {
   @inlinable static var chunkShift: UInt32 { 4 }
   @inlinable static var chunkMask: UInt32 { 15 }

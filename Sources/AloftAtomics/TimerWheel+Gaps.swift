@@ -35,8 +35,8 @@ extension TimerWheel {
     while closing != Self.noBucket { _ = closeGap() }
   }
 
-  /// The next bucket in turn that isn't empty. The one at the hand is left out: names are taken from
-  /// its front, and none comes to it any more.
+  /// The next bucket in turn that isn't empty. The one at the hand is left out: names are taken
+  /// from its front, and none comes to it any more.
   mutating func bucketToClose() -> UInt32? {
     var word = Int(lastClosed &>> 6)
     var bits = unsafe masks[word] & (~1 &<< UInt64(lastClosed & 63))

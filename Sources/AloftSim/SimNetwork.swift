@@ -147,6 +147,7 @@ extension SimWorld {
   }
 
   func end(_ pipe: SimPipe) {
+    guard !pipe.endLost else { return }
     note(4, UInt64(pipe.link.number) << 1 | UInt64(pipe.reader))
     pipe.endArrived = true
     let reader = pipe.link.sockets[pipe.reader]

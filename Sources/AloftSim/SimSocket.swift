@@ -15,6 +15,7 @@ final class SimPipe {
   var lastArrival: UInt64 = 0
   var endSent = false
   var endArrived = false
+  private(set) var endLost = false
 
   init(link: SimLink, reader: Int, capacity: Int) {
     self.link = link
@@ -51,8 +52,9 @@ final class SimPipe {
     }
   }
 
-  /// A reset loses what has not arrived.
+  /// A reset loses what has not arrived: the bytes, and with them the end behind them.
   func loseUndelivered() {
+    if held > readable { endLost = true }
     bytes.removeLast(held - readable)
   }
 
