@@ -58,8 +58,11 @@ extension TimerWheel {
   @inlinable
   @inline(__always)
   mutating func markOccupied(_ bucket: UInt32) {
-    unsafe masks[Int(bucket &>> 6)] |= 1 &<< UInt64(bucket & 63)
-    unsafe summary[Int(bucket &>> 12)] |= 1 &<< UInt64(bucket &>> 6 & 63)
+    // Read and written apart: |= in place breaks Swift 6.3's compiler under ThreadSanitizer.
+    let word = unsafe masks[Int(bucket &>> 6)]
+    unsafe masks[Int(bucket &>> 6)] = word | 1 &<< UInt64(bucket & 63)
+    let words = unsafe summary[Int(bucket &>> 12)]
+    unsafe summary[Int(bucket &>> 12)] = words | 1 &<< UInt64(bucket &>> 6 & 63)
   }
 
   @inlinable
@@ -68,7 +71,9 @@ extension TimerWheel {
     let word = Int(bucket &>> 6)
     let left = unsafe masks[word] & ~(1 &<< UInt64(bucket & 63))
     unsafe masks[word] = left
-    if left == 0 { unsafe summary[word &>> 6] &= ~(1 &<< UInt64(word & 63)) }
+    guard left == 0 else { return }
+    let words = unsafe summary[word &>> 6]
+    unsafe summary[word &>> 6] = words & ~(1 &<< UInt64(word & 63))
   }
 
   /// Puts a node that is in no bucket on top of the free ones.
