@@ -18,7 +18,9 @@ final class ConnectionRig {
   private var lines: [Line] = []
   private var held = 0
 
-  init(_ layout: ConnectionLayout, plan: SpreadPlan, context: RunContext) throws {
+  init(
+    _ layout: ConnectionLayout, plan: SpreadPlan, context: RunContext, server: ServerKind
+  ) throws {
     self.context = context
     self.plan = plan
     let perServer = layout == .spread ? plan.perProcess.max()! : plan.sockets
@@ -27,7 +29,7 @@ final class ConnectionRig {
       loops: layout.loops(plan), privateDescriptors: layout == .oneProcess,
       connectionsMax: perServer + reopened)
     servers = try (0..<layout.servers(plan)).map { _ in
-      try Server(context.server, options: options, machine: context.machine)
+      try Server(server, options: options, machine: context.machine)
     }
     let servers = servers
     fleet = LoadFleet(
@@ -49,6 +51,13 @@ final class ConnectionRig {
     try churn()
     try each("messages_answered_after_churn")
     try drain()
+    return lines
+  }
+
+  /// How fast connections open, and what they cost: nothing else.
+  func measureOpening() throws -> [Line] {
+    try open()
+    _ = try fleet.run(.closeAll)
     return lines
   }
 

@@ -33,12 +33,38 @@ struct MemoryScenario: Scenario {
   ) throws -> [Figure] {
     let config = layout.config(plan)
     context.progress.step("\(Self.id) \(config)")
-    let rig = try ConnectionRig(layout, plan: plan, context: context)
-    defer { rig.stop() }
-    return try rig.measure().map {
+    let rig = try ConnectionRig(layout, plan: plan, context: context, server: context.server)
+    let lines = try measured(rig) { try $0.measure() }
+    var figures = lines.map {
       figure(
         context, system: context.server.rawValue, config: config, $0.name, $0.value, $0.unit)
     }
+    guard layout == .spread, context.server == .aloft else { return figures }
+    // Beside it, the plain epoll server under the same load: both ends share the machine, and most
+    // of what a connection costs to open is the kernel's.
+    let floor = try measured(
+      try ConnectionRig(layout, plan: plan, context: context, server: .floorEpoll)
+    ) { try $0.measureOpening() }
+    figures += floor.map {
+      figure(
+        context, system: ServerKind.floorEpoll.rawValue, config: config, $0.name, $0.value,
+        $0.unit)
+    }
+    let rate = { (all: [ConnectionRig.Line]) in all.first { $0.name == "accepts_per_s" }?.value }
+    if let ours = rate(lines), let theirs = rate(floor) {
+      figures.append(
+        figure(
+          context, system: context.server.rawValue, config: config,
+          "accepts_ratio_to_floor_epoll", ours / theirs, "x"))
+    }
+    return figures
+  }
+
+  private func measured(
+    _ rig: ConnectionRig, _ steps: (ConnectionRig) throws -> [ConnectionRig.Line]
+  ) throws -> [ConnectionRig.Line] {
+    defer { rig.stop() }
+    return try steps(rig)
   }
 }
 
