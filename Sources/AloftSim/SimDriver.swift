@@ -6,7 +6,7 @@ import Glibc
 /// this one writes it down among the world's violations.
 @safe
 package final class SimDriver: Driver {
-  unowned let world: SimWorld
+  package unowned let world: SimWorld
   package let process: SimProcess
   package let number: Int
   let connectionsMax: Int

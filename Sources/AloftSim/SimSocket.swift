@@ -80,6 +80,13 @@ package final class SimLink {
     self.number = number
     self.world = world
   }
+
+  /// Its sockets know it as it knows them.
+  func forget() {
+    for socket in sockets { (socket.link, socket.changed) = (nil, nil) }
+    sockets = []
+    stalled = []
+  }
 }
 
 /// One end of a stream.

@@ -33,6 +33,8 @@ package final class SimWorld {
   var nextDescriptor: Int32 = 100
   /// Bytes of pages that loops hold.
   package internal(set) var pagesHeld = 0
+  /// Called when the world is forgotten: whoever refers to it in a circle lets go.
+  package var atForget: [() -> Void] = []
 
   package init(seed: UInt64, options: SimOptions = SimOptions()) {
     self.seed = seed
@@ -150,8 +152,12 @@ package final class SimWorld {
     }
     if !handedOver.isEmpty { violations.append("descriptors \(handedOver.keys) were leaked") }
     agenda.clear()
+    for link in links { link.forget() }
     links = []
     listeners = [:]
+    let last = atForget
+    atForget = []
+    for body in last { body() }
   }
 
   private func happen(_ happening: SimAgenda.Happening) {

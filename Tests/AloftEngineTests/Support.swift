@@ -27,6 +27,17 @@ final class Script: ConnectionHandler, @unchecked Sendable {
     var settings = ConnectionSettings()
     change(&settings)
     super.init(settings: settings)
+    // The closures refer to scenes and to scripts, this one included.
+    (loop.driver as? SimDriver)?.world.atForget.append { [weak self] in self?.forget() }
+  }
+
+  private func forget() {
+    onOpened = { _ in }
+    onReceived = { _, _ in }
+    onEnded = { _ in }
+    onWritable = { _ in }
+    onDraining = { _ in }
+    onClosed = { _, _ in }
   }
 
   private func note(_ id: ConnectionID, _ told: Told) {
