@@ -155,11 +155,21 @@ static void on_listener_closed(uv_handle_t *handle) {
   aloft__handle_closed(loop);
 }
 
+// A Unix-domain socket leaves its file behind, at which the next to bind would stumble.
+static void remove_file(int descriptor) {
+  struct sockaddr_un bound;
+  socklen_t length = sizeof bound;
+  if (getsockname(descriptor, (struct sockaddr *)&bound, &length) != 0) return;
+  if (bound.sun_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path)) return;
+  if (bound.sun_path[0] != '\0') unlink(bound.sun_path);
+}
+
 void aloft__listener_close(aloft__loop *loop, uint16_t index) {
   listener *l = index < LISTENERS_MAX ? loop->listeners[index] : NULL;
   if (l == NULL) return;
   loop->listeners[index] = NULL;
   uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+  remove_file(l->descriptor);
   close(l->descriptor);
   l->descriptor = -1;
 }

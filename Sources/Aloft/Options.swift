@@ -13,7 +13,9 @@ public struct ConnectionOptions: Sendable {
   }
 
   public var framing = Framing.none
-  /// Queued output above which the connection's own reads pause, in bytes.
+  /// Queued output above which the connection's own reads pause, in bytes. Two ends that both send
+  /// more than that before they read wait for each other until the stall time-out; an end that must
+  /// not be held up so sets this to `writeQueueMax`, and reads on while its peer is slow.
   public var writeHighWater = 64 << 10
   /// Queued output at which they go on and `writable` is told, in bytes.
   public var writeLowWater = 16 << 10

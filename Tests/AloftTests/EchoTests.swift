@@ -99,4 +99,20 @@ import Testing
       }
     }
   }
+
+  /// A Unix-domain listener takes its file with it, so that the next one can have the path.
+  @Test(.timeLimit(.minutes(1)), arguments: [false, true])
+  func unixPathIsFreeAgain(shutDown: Bool) async throws {
+    let path = "/var/tmp/aloft-\(UInt64.random(in: 0...(.max)))"
+    for _ in 0..<2 {
+      try await Runtime.with { runtime in
+        let listener = try await runtime.listen(on: .init(unixPath: path), handler: Echo())
+        let again = await #expect(throws: AloftError.self) {
+          try await runtime.listen(on: .init(unixPath: path), handler: Echo())
+        }
+        #expect(again?.errno == 98)
+        if !shutDown { await listener.close() }
+      }
+    }
+  }
 }

@@ -114,6 +114,7 @@ int aloft__listen(aloft__loop *loop, uint16_t listener, const struct sockaddr *a
                   socklen_t length, int backlog, int first, int hand_over,
                   struct sockaddr_storage *bound, socklen_t *bound_length);
 int aloft__listener_resume(aloft__loop *loop, uint16_t listener);
+// Removes the file of a Unix-domain socket, too.
 void aloft__listener_close(aloft__loop *loop, uint16_t listener);
 
 // Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows. -ENOSPC: all
