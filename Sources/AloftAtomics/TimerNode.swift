@@ -48,8 +48,8 @@ struct TimerNode {
   }
 }
 
-/// Where a bucket's names begin, and where the next one goes: words among those of all chunks; 0 and
-/// 0 when it is empty. `end` is the first word of the chunk behind when the last chunk is full.
+/// Where a bucket's names begin, and where the next one goes: words among those of all chunks; 0
+/// and 0 when it is empty. `end` is the first word of the chunk behind when the last chunk is full.
 @usableFromInline
 @frozen
 struct TimerBucket {

@@ -1,17 +1,15 @@
 /// Closing the gaps that `cancel` and `rearm` leave in the buckets.
 ///
-/// When there is more than one gap for two timers, each further one pays for a few words of work on
-/// a bucket: names move forward over the gaps before them, in their order, and the chunks that run
-/// empty are given back. Then the next bucket, round and round. So there are never more gaps
-/// than timers (and `gapsAtRest`), no call does more than a few words, and a bucket is whole after
-/// each step: a name is at one place, a gap at the other.
+/// When there are three gaps for four timers (and `gapsAtRest`), each further one pays for a few
+/// words of work on a bucket: names move forward over the gaps before them, in their order, and the
+/// chunks that run empty are given back. Then the next bucket, round and round. So there are hardly
+/// more gaps than that, no call looks at more than a few words, and a bucket is whole after each
+/// step: a name is at one place, a gap at the other.
 extension TimerWheel {
-  /// Gaps that are not worth the trouble.
-  @inlinable static var gapsAtRest: Int { 1024 }
-  /// Words looked at for a gap beyond the limit. A round looks at three words for each gap.
+  /// Words looked at for a gap beyond the limit.
   static var wordsPerGap: Int { 16 }
 
-  @inlinable var gapsMax: Int { count &>> 1 &+ Self.gapsAtRest }
+  @inlinable var gapsMax: Int { count &- count &>> 2 &+ gapsAtRest }
 
   /// A few words' work.
   @usableFromInline
@@ -35,8 +33,8 @@ extension TimerWheel {
     while closing != Self.noBucket { _ = closeGap() }
   }
 
-  /// The next bucket in turn that isn't empty. The one at the hand is left out: names are taken from
-  /// its front, and none comes to it any more.
+  /// The next bucket in turn that isn't empty. The one at the hand is left out: names are taken
+  /// from its front, and none comes to it any more.
   mutating func bucketToClose() -> UInt32? {
     var word = Int(lastClosed &>> 6)
     var bits = unsafe masks[word] & (~1 &<< UInt64(lastClosed & 63))
@@ -59,14 +57,13 @@ extension TimerWheel {
   @inline(__always)
   mutating func closeGap() -> Bool {
     let index = unsafe words[Int(reader)]
-    if index == 0 {
+    if unsafe nodes[Int(index)].place != reader {
       gaps &-= 1
     } else {
       if writer & Self.chunkMask == 0 {
         writer = unsafe words[Int((writer &- 1) & ~Self.chunkMask)] &<< Self.chunkShift | 1
       }
       if writer != reader {
-        unsafe words[Int(reader)] = 0
         unsafe words[Int(writer)] = index
         unsafe nodes[Int(index)].place = writer
       }

@@ -15,8 +15,8 @@ extension TimerWheel {
     now = max(now, tick)
   }
 
-  /// A tick at which to call `advance` again: never later than the earliest deadline, and `now` when
-  /// timers are due already; nil when none runs.
+  /// A tick at which to call `advance` again: never later than the earliest deadline, and `now`
+  /// when timers are due already; nil when none runs.
   ///
   /// It is the earliest deadline itself when the earliest bucket lies in the lowest level (up to a
   /// second ahead) or holds up to `lookMax` timers; else the tick at which that bucket moves
@@ -193,13 +193,14 @@ extension TimerWheel {
     }
   }
 
-  /// `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell that
-  /// only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
+  /// `rearm` tells a due timer by a deadline that isn't ahead of the hand, and 32 bits can tell
+  /// that only of ticks less than 24 days ago. So what waits is stamped anew every 12 days.
   @inline(never)
   mutating func stampDue() {
     for bucket in [Self.due, Self.overdue] {
       let head = unsafe heads[Int(bucket)]
       forEach(from: head.front, to: head.end) { wheel, index in
+        // A gap gives node 0, whose deadline means nothing.
         unsafe wheel.nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: wheel.hand)
         return true
       }
