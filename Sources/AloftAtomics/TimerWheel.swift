@@ -21,7 +21,7 @@
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by
+/// **Due timers** wait in their buckets, until `popDue` hands them over one by
 /// one. `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move
 /// or cancel every timer, its batch-mates included. A timer started at a tick already past comes
 /// due with the next `advance`, so that a handler which starts one can't keep a `popDue` loop
