@@ -2,17 +2,17 @@
 /// number of the chunk behind it, the others name nodes, in the order in which they came.
 ///
 /// A line full of names lets a sweep see nodes ahead, whose lines then come from memory side by
-/// side; in a list through the nodes each waits for the one before. And whatever comes or goes
-/// reads no line but its node's: a name that goes is overwritten with 0, a gap, without a look at
-/// what is around it. `TimerWheel+Gaps.swift` bounds their number.
+/// side; in a list through the nodes each waits for the one before. And a timer that goes touches
+/// no line but its node's: a name counts only while the node says that it lies there. What stays
+/// behind is a gap, for whoever comes along; `TimerWheel+Gaps.swift` bounds their number.
 extension TimerWheel {
   @inlinable static var chunkShift: UInt32 { 4 }
   @inlinable static var chunkMask: UInt32 { 15 }
 
   /// Chunks for that many timers, with the gaps that may lie between them and two chunks at the
   /// ends of each bucket that are not full.
-  static func chunksMax(timersMax: Int) -> Int {
-    (2 * timersMax + 2 * gapsAtRest) / Int(chunkMask) + 2 * Int(buckets + 2) + 2
+  static func chunksMax(timersMax: Int, gapsAtRest: Int) -> Int {
+    2 * (timersMax + gapsAtRest) / Int(chunkMask) + 2 * Int(buckets + 2) + 2
   }
 
   /// Names the node at the end of a bucket.
@@ -27,18 +27,14 @@ extension TimerWheel {
     unsafe nodes[Int(index)].place = place
   }
 
-  /// Leaves a gap where the node is named.
+  /// Makes a gap of the word that names the node.
   @inlinable
   @inline(__always)
   mutating func remove(_ index: UInt32) {
-    unsafe words[Int(nodes[Int(index)].place)] = 0
+    unsafe nodes[Int(index)].place = 0
     gaps &+= 1
     if gaps > gapsMax { closeGaps() }
   }
-
-  @inlinable
-  @inline(__always)
-  func isEmpty(_ bucket: UInt32) -> Bool { unsafe heads[Int(bucket)].front == 0 }
 
   /// The first node of a bucket, with the gaps before it forgotten; 0 when there is none, and then
   /// the bucket is empty.
@@ -50,7 +46,7 @@ extension TimerWheel {
       let place = unsafe heads[Int(bucket)].front
       if place == 0 { return 0 }
       let index = unsafe words[Int(place)]
-      if index != 0 { return index }
+      if unsafe nodes[Int(index)].place == place { return index }
       gaps &-= 1
       removeFront(of: bucket)
     }
@@ -112,8 +108,9 @@ extension TimerWheel {
     freeChunk = chunk
   }
 
-  /// Calls `body` with each word of a bucket, in order, until it answers false. With `releasing`,
-  /// gives each chunk back behind its last word; the bucket is taken for empty already.
+  /// Calls `body` with each name of a bucket, 0 for a gap, in order, until it answers false. With
+  /// `releasing`, gives each chunk back behind its last word; the bucket is taken for empty
+  /// already.
   @inline(__always)
   mutating func forEach(
     from front: UInt32, to end: UInt32, releasing: Bool = false,
@@ -126,7 +123,8 @@ extension TimerWheel {
         place = unsafe words[Int(chunk &<< Self.chunkShift)] &<< Self.chunkShift | 1
         if releasing { release(chunk: chunk) }
       }
-      guard body(&self, unsafe words[Int(place)]) else { return }
+      let index = unsafe words[Int(place)]
+      guard body(&self, unsafe nodes[Int(index)].place == place ? index : 0) else { return }
       place &+= 1
     }
     if releasing { release(chunk: (end &- 1) &>> Self.chunkShift) }

@@ -1,19 +1,14 @@
 /// Closing the gaps that `cancel` and `rearm` leave in the buckets.
 ///
-/// When there is more than one gap for two timers, each further one pays for a few words of work on
-/// a bucket: names move forward over the gaps before them, in their order, and the chunks that run
-/// empty are given back. Then the next bucket, round and round. So there are never more gaps
-/// than timers (and `gapsAtRest`), no call does more than a few words, and a bucket is whole after
-/// each step: a name is at one place, a gap at the other.
+/// When there are three gaps for four timers (and `gapsAtRest`), each further one pays for a few
+/// words of work on a bucket: names move forward over the gaps before them, in their order, and the
+/// chunks that run empty are given back. Then the next bucket, round and round. So there are hardly
+/// more gaps than that, no call looks at more than a chunk, and a bucket is whole after each
+/// step: a name is at one place, a gap at the other.
 extension TimerWheel {
-  /// Gaps that are not worth the trouble.
-  @inlinable static var gapsAtRest: Int { 1024 }
-  /// Words looked at for a gap beyond the limit. A round looks at three words for each gap.
-  static var wordsPerGap: Int { 16 }
+  @inlinable var gapsMax: Int { count &- count &>> 2 &+ gapsAtRest }
 
-  @inlinable var gapsMax: Int { count &>> 1 &+ Self.gapsAtRest }
-
-  /// A few words' work.
+  /// A chunk's work.
   @usableFromInline
   @inline(never)
   mutating func closeGaps() {
@@ -23,16 +18,14 @@ extension TimerWheel {
       reader = unsafe heads[Int(bucket)].front
       writer = reader
     }
-    for _ in 0..<Self.wordsPerGap {
-      guard closeGap() else { return }
-    }
+    closeChunk()
   }
 
   /// Finishes the bucket, because names are about to be taken from its front.
   @usableFromInline
   @inline(never)
   mutating func closeAll() {
-    while closing != Self.noBucket { _ = closeGap() }
+    while closing != Self.noBucket { closeChunk() }
   }
 
   /// The next bucket in turn that isn't empty. The one at the hand is left out: names are taken
@@ -55,27 +48,34 @@ extension TimerWheel {
     return nil
   }
 
-  /// Looks at one word; false when the bucket is done.
-  @inline(__always)
-  mutating func closeGap() -> Bool {
-    let index = unsafe words[Int(reader)]
-    if index == 0 {
-      gaps &-= 1
-    } else {
+  /// Moves the names of the reader's chunk. Which of them count is found out first, without a
+  /// branch that would wait for the nodes one by one.
+  mutating func closeChunk() {
+    let base = reader & ~Self.chunkMask
+    let end = unsafe heads[Int(closing)].end
+    let stop = (end &- 1) & ~Self.chunkMask == base ? end : base &+ Self.chunkMask &+ 1
+    var named: UInt32 = 0
+    for place in reader..<stop {
+      let isNamed = unsafe nodes[Int(words[Int(place)])].place == place
+      named |= (isNamed ? 1 : 0) &<< (place & Self.chunkMask)
+    }
+    gaps &-= Int(stop &- reader)
+    while named != 0 {
+      let from = base &+ UInt32(truncatingIfNeeded: named.trailingZeroBitCount)
+      named &= named &- 1
       if writer & Self.chunkMask == 0 {
         writer = unsafe words[Int((writer &- 1) & ~Self.chunkMask)] &<< Self.chunkShift | 1
       }
-      if writer != reader {
-        unsafe words[Int(reader)] = 0
+      if writer != from {
+        let index = unsafe words[Int(from)]
         unsafe words[Int(writer)] = index
         unsafe nodes[Int(index)].place = writer
       }
       writer &+= 1
+      gaps &+= 1
     }
-    reader &+= 1
-    let done = unsafe reader == heads[Int(closing)].end
-    if done || reader & Self.chunkMask == 0 { leaveRead(done: done) }
-    return !done
+    reader = stop
+    leaveRead(done: stop == end)
   }
 
   /// The reader is behind its chunk's last word.

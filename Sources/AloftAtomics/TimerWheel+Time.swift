@@ -8,7 +8,7 @@ extension TimerWheel {
   /// the occupancy bits.
   package mutating func advance(to tick: UInt64) {
     if first(in: Self.overdue) != 0 {
-      // They rank behind all that is due already, so that has to be in the list first.
+      // They rank behind all that is due already, so that has to be in its bucket first.
       turnAll()
       spliceOverdue()
     }
@@ -57,7 +57,7 @@ extension TimerWheel {
     return found
   }
 
-  /// Turns the hand to `now`; all that is due moves to the due list.
+  /// Turns the hand to `now`; all that is due moves to the bucket `due`.
   @inline(never)
   mutating func turnAll() {
     let era = hand &>> 30
@@ -200,6 +200,7 @@ extension TimerWheel {
     for bucket in [Self.due, Self.overdue] {
       let head = unsafe heads[Int(bucket)]
       forEach(from: head.front, to: head.end) { wheel, index in
+        // A gap gives node 0, whose deadline means nothing.
         unsafe wheel.nodes[Int(index)].deadline = UInt32(truncatingIfNeeded: wheel.hand)
         return true
       }

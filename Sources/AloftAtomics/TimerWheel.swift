@@ -21,7 +21,7 @@
 /// until its old bucket comes due. An idle time-out that is put off with every message costs one
 /// store a message.
 ///
-/// **Due timers** wait in their buckets, a few in a list, until `popDue` hands them over one by
+/// **Due timers** wait in their buckets, until `popDue` hands them over one by
 /// one. `cancel` and `rearm` work on them as on any other. So whoever handles one may start, move
 /// or cancel every timer, its batch-mates included. A timer started at a tick already past comes
 /// due with the next `advance`, so that a handler which starts one can't keep a `popDue` loop
@@ -32,9 +32,10 @@
 /// timer is for, so an index left over from a timer long gone never hits a stranger's. What is
 /// asked of the owner: at most one timer for each payload at a time, cancelled when the owner goes.
 ///
-/// **Memory**: 16 bytes a timer and 4 more once it was freed, reserved for `timersMax` of them at
-/// once and never moved. Pages are touched when the number of timers first reaches them, so what is
-/// taken from the system grows page by page.
+/// **Memory**: a node of 12 bytes a timer and 4 more once it was freed, its name in a chunk (4.3
+/// bytes, with the gaps between up to twice that), reserved for `timersMax` of them at once. Pages
+/// are touched when the number of timers first reaches them, so what is taken from the system grows
+/// page by page.
 ///
 /// **Threads**: one, the loop's. No call blocks; only `init` and deadlines beyond `ticksAheadMax`
 /// allocate.
@@ -81,6 +82,7 @@ package struct TimerWheel: ~Copyable {
   let chunksMax: Int
   /// Words in buckets that name no node any more.
   @usableFromInline var gaps = 0
+  @usableFromInline let gapsAtRest: Int
   /// The bucket whose gaps are being closed, what was looked at in it, and what is closed.
   @usableFromInline var closing = Self.noBucket
   var reader: UInt32 = 0
@@ -102,18 +104,24 @@ package struct TimerWheel: ~Copyable {
 
   /// A wheel without timers that stands at the tick `now`.
   ///
-  /// - Parameter timersMax: the limit: at 20 bytes each, 1 Mi of them reserve 20 MiB of addresses.
+  /// - Parameter timersMax: the limit: at 25 bytes each, 1 Mi of them reserve 25 MiB of addresses.
   package init(timersMax: Int = 1 << 20, now: UInt64 = 0) {
+    self.init(timersMax: timersMax, now: now, gapsAtRest: 1024)
+  }
+
+  /// - Parameter gapsAtRest: so many gaps are not worth closing; tests want each one closed.
+  package init(timersMax: Int, now: UInt64, gapsAtRest: Int) {
     precondition(timersMax > 0 && timersMax <= 1 << 30, "timersMax \(timersMax)")
     self.timersMax = timersMax
     self.now = now
     hand = now
-    chunksMax = Self.chunksMax(timersMax: timersMax)
+    self.gapsAtRest = gapsAtRest
+    chunksMax = Self.chunksMax(timersMax: timersMax, gapsAtRest: gapsAtRest)
     // A cache line each. Pages of both are touched when they are first used.
     let raw = UnsafeMutableRawPointer.allocate(
       byteCount: chunksMax << Self.chunkShift * MemoryLayout<UInt32>.stride, alignment: 4096)
     unsafe words = raw.bindMemory(to: UInt32.self, capacity: chunksMax << Self.chunkShift)
-    // Node 0 is nobody's.
+    // Node 0 is nobody's: in no place.
     unsafe nodes = .allocate(capacity: timersMax + 1)
     unsafe nodes.initialize(to: TimerNode())
     let buckets = Int(Self.buckets) + 2 /* due and overdue */
@@ -131,6 +139,12 @@ package struct TimerWheel: ~Copyable {
     unsafe heads.deallocate()
     unsafe freed.deallocate()
     unsafe masks.deallocate()
+  }
+
+  /// Bytes of nodes and chunks that were ever used; what they lie on is taken from the system.
+  package var bytesTouched: Int {
+    Int(untouched) * (MemoryLayout<TimerNode>.stride + MemoryLayout<UInt32>.stride)
+      + Int(untouchedChunk) << Self.chunkShift * MemoryLayout<UInt32>.stride
   }
 
   /// Runs a timer that comes due when `advance` reaches `deadline`; nil when `timersMax` run. O(1).
@@ -224,8 +238,8 @@ package struct TimerWheel: ~Copyable {
   func readyFront(of bucket: UInt32) -> UInt32 {
     let place = unsafe heads[Int(bucket)].front
     guard place != 0, farCount == 0, bucket != closing else { return 0 }
-    // Node 0, which a gap names, is nobody's.
     let index = unsafe words[Int(place)]
-    return unsafe nodes[Int(index)].deadline == UInt32(truncatingIfNeeded: hand) ? index : 0
+    let node = unsafe nodes[Int(index)]
+    return node.place == place && node.deadline == UInt32(truncatingIfNeeded: hand) ? index : 0
   }
 }

@@ -1,5 +1,25 @@
 import AloftAtomics
 
+/// No fault: a wheel that closes every gap at once.
+struct GapsClosed: TimersUnderTest, ~Copyable {
+  var wheel: TimerWheel
+  init(timersMax: Int, now: UInt64) {
+    wheel = TimerWheel(timersMax: timersMax, now: now, gapsAtRest: -timersMax)
+  }
+  mutating func start(at deadline: UInt64, payload: UInt32) -> TimerIndex? {
+    wheel.start(at: deadline, payload: payload)
+  }
+  mutating func rearm(_ timer: TimerIndex, payload: UInt32, to deadline: UInt64) -> Bool {
+    wheel.rearm(timer, payload: payload, to: deadline)
+  }
+  mutating func cancel(_ timer: TimerIndex, payload: UInt32) -> Bool {
+    wheel.cancel(timer, payload: payload)
+  }
+  mutating func advance(to tick: UInt64) { wheel.advance(to: tick) }
+  mutating func popDue() -> DueTimer? { wheel.popDue() }
+  mutating func nextDeadline() -> UInt64? { wheel.nextDeadline() }
+}
+
 // Wheels with a fault put in, which the differential test must catch: proof that it can see.
 
 /// Leaves a timer of an upper level in its bucket until that comes due, and fires it there.

@@ -198,6 +198,44 @@ private final class Timers {
     #expect(story.run(steps: 500) == nil)
   }
 
+  @Test("So do the list and a wheel that closes every gap at once", arguments: 0..<300)
+  func differentialWithoutGaps(seed: UInt64) {
+    var story = TimerStory<GapsClosed>(seed: seed)
+    #expect(story.run(steps: 500) == nil)
+  }
+
+  @Test("Churn leaves no more than 24 bytes a timer, and keeps the order at one tick")
+  func churn() {
+    let count = 20_000
+    var random = TimerRandom(state: 7)
+    var wheel = TimerWheel(timersMax: count, now: 0)
+    var timers: [(index: TimerIndex, payload: UInt32)] = []
+    var refused = 0
+    for payload in 0..<UInt32(400_000) {
+      if timers.count == count {
+        let place = Int(random.next() % UInt64(count))
+        let old = timers[place]
+        if !wheel.cancel(old.index, payload: old.payload) { refused += 1 }
+        timers[place] = timers[count - 1]
+        timers.removeLast()
+      }
+      let deadline = [70_000, 80_000, 3_000_000][Int(payload % 3)]
+      timers.append((wheel.start(at: UInt64(deadline), payload: payload)!, payload))
+    }
+    #expect(refused == 0)
+    #expect(wheel.bytesTouched <= 24 * count + (10 << 10))
+    for deadline: UInt64 in [70_000, 80_000, 3_000_000] {
+      wheel.advance(to: deadline)
+      var fired: [UInt32] = []
+      while let timer = wheel.popDue() { fired.append(timer.payload) }
+      let started = timers.map(\.payload).filter { payload in
+        [70_000, 80_000, 3_000_000][Int(payload % 3)] == deadline
+      }
+      #expect(fired == started.sorted())
+    }
+    #expect(wheel.count == 0)
+  }
+
   /// How many seeds it takes to catch a fault; nil when they don't.
   static func seedsToCatch<Timers: TimersUnderTest & ~Copyable>(_: Timers.Type) -> Int? {
     (0..<20).first { seed in

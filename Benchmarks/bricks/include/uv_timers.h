@@ -1,6 +1,6 @@
 /* The peer of the timer bench: the same operations with libuv's own timers, a binary heap of
  * handles. Handles lie in one array, which is kind to the heap: users embed them in connections.
- * Single-threaded. Each operation gives the nanoseconds that its loop took. */
+ * Single-threaded. Each operation gives the processor time that its loop took, in nanoseconds. */
 #ifndef BENCH_UV_TIMERS_H
 #define BENCH_UV_TIMERS_H
 
