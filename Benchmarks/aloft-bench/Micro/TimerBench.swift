@@ -136,6 +136,14 @@ private struct TimerBench: ~Copyable {
       figures.append(figure("libuv", "\(operation.rawValue)_ns", uv, "ns"))
       figures.append(figure("aloft", "\(operation.rawValue)_x", uv / aloft, "x"))
     }
+    // What a timer costs that is started, put off once, and then cancelled or due, half and half.
+    func life(_ side: (Operation) -> Double) -> Double {
+      side(.start) + side(.rearm) + (side(.cancel) + side(.expire)) / 2
+    }
+    let lives = (
+      uv: life { nanoseconds[$0]!.uv.median }, aloft: life { nanoseconds[$0]!.aloft.median }
+    )
+    figures.append(figure("aloft", "timers", lives.uv / lives.aloft, "x"))
     figures.append(figure("aloft", "bytes_per_timer", aloft.bytesPerTimer, "B"))
     figures.append(figure("libuv", "bytes_per_timer", Double(bench_uv_timers_bytes()), "B"))
     return figures

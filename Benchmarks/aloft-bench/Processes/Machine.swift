@@ -22,8 +22,10 @@ struct Machine {
   }
 
   /// Server and load never share a core, where there are two.
-  var serverCore: Int? { cores.count > 1 ? cores.first : nil }
-  var loadCore: Int? { cores.count > 1 ? cores.last : nil }
+  /// Whether servers and loads keep to a core of their own.
+  var pins = true
+  var serverCore: Int? { pins && cores.count > 1 ? cores.first : nil }
+  var loadCore: Int? { pins && cores.count > 1 ? cores.last : nil }
 
   /// A program built beside this one.
   func sibling(_ name: String) -> String {

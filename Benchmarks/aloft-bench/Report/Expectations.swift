@@ -183,6 +183,7 @@ private let echoRows: [Expectation] = [
 ]
 
 private let timerRows: [Expectation] = [
+  .init(scenario: "timers", figure: "timers", bar: .atLeast(20)),
   .init(scenario: "timers", figure: "start_x", bar: .atLeast(20)),
   .init(scenario: "timers", figure: "cancel_x", bar: .atLeast(20)),
   .init(scenario: "timers", figure: "rearm_x", bar: .atLeast(20)),

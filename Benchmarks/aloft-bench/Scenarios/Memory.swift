@@ -40,22 +40,41 @@ struct MemoryScenario: Scenario {
         context, system: context.server.rawValue, config: config, $0.name, $0.value, $0.unit)
     }
     guard layout == .spread, context.server == .aloft else { return figures }
-    // Beside it, the plain epoll server under the same load: both ends share the machine, and most
-    // of what a connection costs to open is the kernel's.
-    let floor = try measured(
-      try ConnectionRig(layout, plan: plan, context: context, server: .floorEpoll)
+    figures += try opening(config, plan, context, beside: lines)
+    // The load's core alone can't open as many as one server's core can accept: most of what a
+    // connection costs to open is the kernel's, and the client's side of it. So once more with
+    // both ends on all cores.
+    var shared = context
+    shared.machine.pins = false
+    let all = config + " cores=shared"
+    let opened = try measured(
+      try ConnectionRig(layout, plan: plan, context: shared, server: context.server)
     ) { try $0.measureOpening() }
-    figures += floor.map {
+    figures += opened.map {
+      figure(context, system: context.server.rawValue, config: all, $0.name, $0.value, $0.unit)
+    }
+    return figures + (try opening(all, plan, shared, beside: opened))
+  }
+
+  /// The plain epoll server under the same load, and the ratio to it.
+  private func opening(
+    _ config: String, _ plan: SpreadPlan, _ context: RunContext,
+    beside ours: [ConnectionRig.Line]
+  ) throws -> [Figure] {
+    let floor = try measured(
+      try ConnectionRig(.spread, plan: plan, context: context, server: .floorEpoll)
+    ) { try $0.measureOpening() }
+    var figures = floor.map {
       figure(
         context, system: ServerKind.floorEpoll.rawValue, config: config, $0.name, $0.value,
         $0.unit)
     }
     let rate = { (all: [ConnectionRig.Line]) in all.first { $0.name == "accepts_per_s" }?.value }
-    if let ours = rate(lines), let theirs = rate(floor) {
+    if let mine = rate(ours), let theirs = rate(floor) {
       figures.append(
         figure(
           context, system: context.server.rawValue, config: config,
-          "accepts_ratio_to_floor_epoll", ours / theirs, "x"))
+          "accepts_ratio_to_floor_epoll", mine / theirs, "x"))
     }
     return figures
   }
