@@ -117,6 +117,9 @@ void bench_load_closed_loop(
   *result = load->result;
 }
 
+// From this period on an open loop sleeps between its requests instead of spinning.
+enum { SLEEP_PERIOD_NS = 500000 };
+
 void bench_load_open_loop(
   bench_load *load, double rate, uint64_t duration_ns, struct bench_load_result *result) {
   uint64_t began = now_ns(), cpu_began = cpu_now_ns();
@@ -135,7 +138,9 @@ void bench_load_open_loop(
       if (load->connections[index].phase == PHASE_OPEN) load__issue_and_flush(load, index, 1);
       else load->result.failed += 1;
     }
-    turn(load, true, 0);
+    // A slow rate leaves the core to others between two requests, at the price of up to 1 ms late.
+    bool spins = load->period_ns < SLEEP_PERIOD_NS;
+    turn(load, spins, spins ? 0 : began + (uint64_t)((double)issued * load->period_ns));
   }
   load->result.failed += turns_max - issued;
   drain(load, DRAIN_NS);

@@ -1,6 +1,6 @@
 import Foundation
 
-/// 10,000 clients that send 8 bytes (the least that the generator can check) each second, beside
+/// 10,000 clients that send 8 bytes (the least that the generator can check) every 10 s, beside
 /// 100 that exchange 64 bytes at a fixed rate: what the slow ones cost the others' latency. Slices
 /// with and without the drip take turns, over the same connections, so that only the bytes differ
 /// and a noisy minute hits both.
@@ -11,7 +11,7 @@ struct SlowDripScenario: Scenario {
   func run(_ context: RunContext) throws -> [Figure] {
     let drips = context.size(10_000, quick: 1_000)
     let shape = DripShape(
-      drips: drips, dripRate: Double(drips), clients: 100, rate: 10_000,
+      drips: drips, dripRate: Double(drips) / 10, clients: 100, rate: 10_000,
       slices: context.size(5, quick: 2),
       duration: context.size(.seconds(2), quick: .milliseconds(300)))
     context.progress.step("\(Self.id) \(shape.config)")
