@@ -251,6 +251,11 @@ static void on_connection_closed(uv_handle_t *handle) {
   aloft__handle_closed(loop);
 }
 
+void aloft__reset_on_close(int descriptor) {
+  struct linger now = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 void aloft__connection_close(aloft__loop *loop, connection *c, int reset) {
   (void)loop;
   int descriptor = descriptor_of(c);
@@ -263,10 +268,7 @@ void aloft__connection_close(aloft__loop *loop, connection *c, int reset) {
     free(first);
   }
   c->queued = 0;
-  if (reset) {
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  }
+  if (reset) aloft__reset_on_close(descriptor);
   // libuv has let go of the descriptor when uv_close returns; of the handle, in the callback.
   uv_close((uv_handle_t *)&c->poll, on_connection_closed);
   close(descriptor);

@@ -57,7 +57,6 @@ typedef struct listener {
   uint16_t index;
   uint8_t hand_over;
   uint8_t paused;
-  uint8_t told; // of the present episode of refusals
 } listener;
 
 struct aloft__loop {
@@ -118,6 +117,8 @@ static inline aloft__event *event_add(aloft__loop *loop, uint8_t kind, uint32_t 
 void aloft__on_ready(uv_poll_t *handle, int status, int events);
 void aloft__interest_update(connection *c);
 void aloft__connection_close(aloft__loop *loop, connection *c, int reset);
+// The close of the socket that follows sends RST instead of FIN.
+void aloft__reset_on_close(int descriptor);
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot);
 
 #endif

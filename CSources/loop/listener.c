@@ -9,8 +9,7 @@
 #include "internal.h"
 
 static void turn_away(int descriptor) {
-  struct linger now = {.l_onoff = 1, .l_linger = 0};
-  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  aloft__reset_on_close(descriptor);
   close(descriptor);
 }
 

@@ -21,9 +21,7 @@ extension EventLoop {
 
   /// The loop behind an ID, for its own thread; nil when the loop is gone.
   package static func owner(of id: ConnectionID) -> EventLoop? {
-    if let owner = unsafe LoopTable.owner(of: id) { return unsafe owner.takeUnretainedValue() }
-    checkGone(id)
-    return nil
+    unsafe unretainedOwner(of: id)?.takeUnretainedValue()
   }
 
   /// The same, unretained: for what happens with each message.

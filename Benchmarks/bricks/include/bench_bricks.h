@@ -1,3 +1,0 @@
-#ifndef BENCH_BRICKS_H
-#define BENCH_BRICKS_H
-#endif
