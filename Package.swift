@@ -22,6 +22,10 @@ let strictC: [CSetting] = [
   .enableWarning("extra"),
 ]
 
+let logic: [Target.Dependency] = [
+  "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision",
+]
+
 let package = Package(
   name: "aloft",
   products: [
@@ -51,22 +55,31 @@ let package = Package(
       name: "CAloftLoop", dependencies: ["CUV"], path: "CSources/loop",
       publicHeadersPath: "include", cSettings: strictC),
 
+    // Floor 2: logic, pure and synchronous: events in, actions out.
+    .target(name: "AloftQueue", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(name: "AloftRegistry", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
+
     // Floor 3: the engine.
-    .target(name: "AloftEngine", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(
+      name: "AloftEngine", dependencies: ["AloftAtomics"] + logic, swiftSettings: strict),
 
     // Floor 4: wings, which never import each other.
     .target(
-      name: "AloftUV", dependencies: ["AloftAtomics", "AloftEngine", "CAloftLoop"],
+      name: "AloftUV", dependencies: ["AloftAtomics", "AloftEngine", "CAloftLoop"] + logic,
       swiftSettings: strict),
     .target(
-      name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"], swiftSettings: strict),
+      name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"] + logic,
+      swiftSettings: strict),
 
     // Floor 5: the rim.
     .target(
-      name: "Aloft", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV"],
+      name: "Aloft", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV"] + logic,
       swiftSettings: strict),
     .target(
-      name: "AloftC", dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"],
+      name: "AloftC",
+      dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"] + logic,
       swiftSettings: strict),
 
     // The bench, the plain C servers that it holds itself against, and its load generator.
@@ -99,17 +112,32 @@ let package = Package(
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
       cSettings: strictC),
+    // Records operations of many threads and judges whether their history is linearizable.
+    .target(name: "Histories", path: "Tests/Support/Histories", swiftSettings: tested),
     .testTarget(
-      name: "AloftAtomicsTests", dependencies: ["AloftAtomics", "ModelFibers"],
+      name: "AloftAtomicsTests", dependencies: ["AloftAtomics", "Histories", "ModelFibers"],
       swiftSettings: tested),
     .testTarget(
-      name: "AloftEngineTests", dependencies: ["AloftAtomics", "AloftEngine", "AloftSim"],
+      name: "AloftQueueTests", dependencies: ["AloftAtomics", "AloftQueue", "Histories"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftRegistryTests", dependencies: ["AloftAtomics", "AloftRegistry", "Histories"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftPoolTests", dependencies: ["AloftAtomics", "AloftPool", "Histories"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftSupervisionTests", dependencies: ["AloftSupervision"], swiftSettings: tested),
+    .testTarget(
+      name: "AloftEngineTests",
+      dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,
       swiftSettings: tested),
     // Its programs are in Tests/c; they link the library, the tests don't.
     .testTarget(name: "AloftCTests", swiftSettings: tested),
     .testTarget(
       name: "AloftUVTests", dependencies: ["AloftEngine", "AloftUV"], swiftSettings: tested),
-    .testTarget(name: "AloftTests", dependencies: ["Aloft"], swiftSettings: tested),
+    .testTarget(
+      name: "AloftTests", dependencies: ["Aloft", "Histories"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.

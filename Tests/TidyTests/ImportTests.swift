@@ -3,7 +3,9 @@ import Testing
 /// Each shipped module imports what its floor allows, and nothing else. SwiftPM holds modules to
 /// their declared dependencies; this holds the system's modules, and the manifest, to the floors.
 struct ImportTests {
-  private static let logic: Set = ["AloftRegistry", "AloftPool", "AloftQueue", "AloftSession"]
+  private static let logic: Set = [
+    "AloftRegistry", "AloftPool", "AloftQueue", "AloftSession", "AloftSupervision",
+  ]
   private static let belowEngine: Set = logic.union(["AloftAtomics"])
   private static let belowWings = belowEngine.union(["AloftEngine"])
   private static let wings: Set = ["AloftUV", "AloftSim", "AloftCluster"]

@@ -13,21 +13,6 @@ struct ClusterScenario: NotBuiltScenario {
   static let title = "Cluster formation"
 }
 
-struct PoolScenario: NotBuiltScenario {
-  static let id = "2-pool"
-  static let title = "Connection pooling"
-}
-
-struct RegistryScenario: NotBuiltScenario {
-  static let id = "3-registry"
-  static let title = "Registry routing"
-}
-
-struct QueueScenario: NotBuiltScenario {
-  static let id = "4-queue"
-  static let title = "Queue handling"
-}
-
 struct BalanceScenario: NotBuiltScenario {
   static let id = "6-balance"
   static let title = "Load balancer distribution"
@@ -41,11 +26,6 @@ struct SessionsScenario: NotBuiltScenario {
 struct InternodeScenario: NotBuiltScenario {
   static let id = "8-internode"
   static let title = "Inter-node communication"
-}
-
-struct ChaosScenario: NotBuiltScenario {
-  static let id = "9-chaos"
-  static let title = "Chaos"
 }
 
 struct EndToEndScenario: NotBuiltScenario {

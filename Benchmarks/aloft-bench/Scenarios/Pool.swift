@@ -1,0 +1,4 @@
+struct PoolScenario: NotBuiltScenario {
+  static let id = "2-pool"
+  static let title = "Connection pooling"
+}

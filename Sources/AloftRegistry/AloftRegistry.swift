@@ -1,0 +1,1 @@
+// The logic of this module; see docs/ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+// Histories of operations by many threads, and who judges them.
