@@ -99,6 +99,39 @@ import Testing
     #expect(wrong > 400 && wrong < Int(rounds) * 2 - 400, "\(wrong) wrong ones")
   }
 
+  @Test("The judge of deep queues: as the one that tries every order says")
+  func deepAgainstEveryOrder() {
+    var wrong = 0
+    let rounds: UInt64 = 4_000
+    for seed in 1...rounds {
+      var generator = HistoryGenerator(seed: seed, threads: 3)
+      generator.isClockFine = seed % 2 == 0
+      var queue = Queue(capacity: .max)
+      var history = generator.history(count: 8) { queue.act(&$0) }
+      history.swapOperations(&generator.lottery)
+      let isRight = judgeByEveryOrder(history, FIFOModel())
+      #expect(judgeFIFO(history).isLinearizable == isRight, "seed \(seed): \(history)")
+      wrong += isRight ? 0 : 1
+    }
+    #expect(wrong > 400 && wrong < Int(rounds) - 400, "\(wrong) wrong ones")
+  }
+
+  @Test("A long history of a deep queue: right, and with two items exchanged at its exit")
+  func deep() {
+    var generator = HistoryGenerator(seed: 11, threads: 8)
+    var queue = Queue(capacity: .max)
+    var history = generator.history(count: Self.operations) { queue.act(&$0) }
+    #expect(judgeFIFO(history).isLinearizable)
+    let pops = history.indices.filter {
+      if case .pop = history[$0].operation { true } else { false }
+    }
+    let (one, other) = (pops[pops.count / 2], pops[pops.count / 2 + 100])
+    (history[one].operation, history[other].operation) = (
+      history[other].operation, history[one].operation
+    )
+    #expect(judgeFIFO(history).isViolation)
+  }
+
   @Test(
     "One wrong answer in a long history is found", arguments: [2, 4, 8])
   func oneWrongAnswer(threads: Int) {
