@@ -205,7 +205,6 @@ package final class EventLoop: @unchecked Sendable {
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
-      if unsafe hot.pointee.mail.ready.count > 0 { serveMailboxes() }
       if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
