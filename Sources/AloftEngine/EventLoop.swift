@@ -46,8 +46,6 @@ package final class EventLoop: @unchecked Sendable {
   let hot: UnsafeMutablePointer<HotState>
   /// Memory of the messages that are made on the loop's thread.
   package let messages: MessagePool
-  let arenaStart: UInt
-  let arenaEnd: UInt
 
   package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
     throws(EngineError)
@@ -73,8 +71,7 @@ package final class EventLoop: @unchecked Sendable {
         driver: driver,
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation, lives: lives))
-    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
-    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+    beginArena()
   }
 
   /// One for each listener, and the end of draining.
@@ -82,6 +79,7 @@ package final class EventLoop: @unchecked Sendable {
 
   deinit {
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    endArena()
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
     messages.end()

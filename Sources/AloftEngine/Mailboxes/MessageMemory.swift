@@ -114,6 +114,7 @@ extension EventLoop {
   /// At the end of a turn: others' memory goes back to them, and what is not needed to the system.
   @inline(__always)
   func settleMessages(final: Bool) {
+    if unsafe hot.pointee.arena.isTaken { renewArena() }
     messages.flush()
     if final, unsafe hot.pointee.tick >= hot.pointee.nextTrim { trimMessages() }
   }
