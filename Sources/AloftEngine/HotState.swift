@@ -39,6 +39,8 @@ struct HotState: ~Copyable {
   var spin: UInt64 = 0
   var slept = false
   var mail: Mailroom
+  /// Told of the ends of connections that have names.
+  var connectionClosedHooks: [(ConnectionID) -> Void] = []
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,
