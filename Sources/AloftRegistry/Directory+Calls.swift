@@ -69,13 +69,51 @@ extension Directory {
     }
   }
 
-  /// Whoever has the key loses it; the answer is who that was.
-  /// - Throws: `ownerEnded`, `full`.
-  public func takeOver(_ key: RegistryKey, _ target: Target) throws(RegistryError) -> Target? {
+  /// A name that is entered and not yet bound to its owner.
+  public struct Binding: Sendable {
+    let node: Bindings.Node
+  }
+
+  /// The first half of `register`: nil when it was so already.
+  public func enter(_ key: RegistryKey, _ target: Target) throws(RegistryError) -> Binding? {
+    let entered =
+      switch key {
+      case .name(let name): try enter(names, name, target)
+      case .id(let id): try enter(ids, id, target)
+      case .wideID(let id): try enter(wideIDs, id, target)
+      }
+    return entered == .new ? binding(key) : nil
+  }
+
+  /// The first half of `replace`: nil when it was so already.
+  public func exchange(
+    _ key: RegistryKey, _ expected: Target, with target: Target
+  ) throws(RegistryError) -> Binding? {
+    let entered =
+      switch key {
+      case .name(let name): try exchange(names, name, expected, with: target)
+      case .id(let id): try exchange(ids, id, expected, with: target)
+      case .wideID(let id): try exchange(wideIDs, id, expected, with: target)
+      }
+    return entered == .new ? binding(key) : nil
+  }
+
+  private func binding(_ key: RegistryKey) -> Binding {
     switch key {
-    case .name(let name): try takeOver(names, name, target)
-    case .id(let id): try takeOver(ids, id, target)
-    case .wideID(let id): try takeOver(wideIDs, id, target)
+    case .name(let name): Binding(node: .init(hash: name.hash, kind: Kind.name))
+    case .id(let id): Binding(node: .init(hash: ids.hash(id), kind: Kind.id))
+    case .wideID(let id): Binding(node: .init(hash: wideIDs.hash(id), kind: Kind.wideID))
+    }
+  }
+
+  /// The second half of both.
+  /// - Throws: `ownerEnded`, `full`; the name is gone then.
+  public func bind(_ binding: Binding, _ target: Target) throws(RegistryError) {
+    switch binding.node.kind {
+    case Kind.name: try bind(names, binding.node.hash, target)
+    case Kind.id: try bind(ids, binding.node.hash, target)
+    case Kind.wideID: try bind(wideIDs, binding.node.hash, target)
+    default: try bind(groups, binding.node.hash, target)
     }
   }
 
@@ -84,6 +122,11 @@ extension Directory {
   /// - Throws: `ownerEnded`, `full`.
   public func join(group: NameKey, _ member: Target) throws(RegistryError) {
     try join(group, member)
+  }
+
+  /// The first half of `join`: nil when it was a member already.
+  public func enter(group: NameKey, _ member: Target) throws(RegistryError) -> Binding? {
+    enter(group: group, member) ? Binding(node: .init(hash: group.hash, kind: Kind.group)) : nil
   }
 
   /// - Throws: `nameUnknown`, `notOwner`.
