@@ -41,6 +41,10 @@ struct HotState: ~Copyable {
   var mail: Mailroom
   /// Told of the ends of connections that have names.
   var connectionClosedHooks: [(ConnectionID) -> Void] = []
+  /// The tick at which message memory that is not needed goes back.
+  var nextTrim: UInt64 = 0
+  /// The message pool that the thread used before it was the loop's.
+  var poolBefore: UInt = 0
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,
