@@ -1,8 +1,6 @@
 import AloftAtomics
 import AloftQueue
 package import AloftRegistry
-import Glibc
-import Synchronization
 
 /// The registry of a runtime: its logic (`Directory`), and what ties it to the event loops, that
 /// tell of the ends of mailboxes and connections and carry messages and notices.
@@ -10,12 +8,11 @@ import Synchronization
 /// **Threads**: any, for all calls, unless they say otherwise.
 @safe
 package final class Names: DirectoryHost, @unchecked Sendable {
-  // @unchecked: `directory` is set once, in `init`; `numbers` is immutable; the rest is atomic.
+  // @unchecked: `directory` is set once, in `init`; the rest is immutable.
   /// Numbers of the runtime's loops: names belong to owners on these.
   private let numbers: [Bool]
   let loops: [EventLoop]
   private(set) var directory: Directory!
-  private let retired = OverflowStack()
 
   /// Before the loops start: they are told to report ends here.
   package init(loops: [EventLoop]) {
@@ -29,11 +26,6 @@ package final class Names: DirectoryHost, @unchecked Sendable {
       loop.addMailboxClosedHook { [unowned self] id, _ in end(.mailbox(id.rawValue)) }
       loop.addConnectionClosedHook { [unowned self] id in end(.connection(id.rawValue)) }
     }
-  }
-
-  deinit {
-    directory = nil
-    retired.drain { Directory.reclaim($0) }
   }
 
   /// Of the process's hash functions, so that a hashed name is good for every registry.
@@ -71,9 +63,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     return unsafe loop._withUnsafeGuaranteedRef { $0.markNamed(id) }
   }
 
-  package func retire(_ word: UInt) { retired.push(word) }
-
-  private func end(_ owner: Target) { directory.end(owner) }
+  private func end(_ owner: Target) { section { $0.end(owner) } }
 
   // MARK: Sections
 
@@ -82,7 +72,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
   func section<Value, Failure: Error>(
     _ body: (Directory) throws(Failure) -> Value
   ) throws(Failure) -> Value {
-    try body(directory)
+    try EventLoop.withEpoch { () throws(Failure) in try body(directory) }
   }
 
   // MARK: Targets
@@ -111,21 +101,6 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     if unsafe LoopTable.owner(of: id) != nil { return nil }
     return loops.first { $0.number == id.loop }
   }
-}
-
-extension HashMemory {
-  /// Memory straight from the system, which provides each page as it is first touched.
-  static let system = unsafe HashMemory(
-    allocate: { bytes in
-      let start = unsafe mmap(
-        nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-      guard unsafe start != MAP_FAILED, let start = unsafe start else {
-        preconditionFailure("no memory: \(bytes) bytes for a hash table")
-      }
-      return unsafe start
-    },
-    release: { start, bytes in unsafe munmap(start, bytes) },
-    yield: { sched_yield() })
 }
 
 /// Ends of connections that have names.
