@@ -77,14 +77,14 @@ public final class Directory: @unchecked Sendable {
 
   /// A block whose first 16 bytes nobody reads any more.
   func retire(_ block: UnsafeMutableRawPointer) {
-    Epochs.shared.retire(block) { block in unsafe block.deallocate() }
+    unsafe Epochs.shared.retire(block) { block in unsafe block.deallocate() }
   }
 
   /// The reference that a record had.
   func retire(_ watch: Watch) {
     let node = UnsafeMutablePointer<UInt>.allocate(capacity: 3)
     unsafe node[2] = unsafe UInt(bitPattern: Unmanaged.passUnretained(watch).toOpaque())
-    Epochs.shared.retire(node) { block in
+    unsafe Epochs.shared.retire(node) { block in
       let node = unsafe block.assumingMemoryBound(to: UInt.self)
       let watch = unsafe UnsafeRawPointer(bitPattern: node[2]).unsafelyUnwrapped
       unsafe Unmanaged<Watch>.fromOpaque(watch).release()

@@ -12,7 +12,9 @@ extension Names {
 
   @inline(never)
   package static func lengthError(_ count: Int) -> RegistryError {
-    if count == 0 { return RegistryError(.nameEmpty, "a name has 1 to 255 bytes; this one has none") }
+    if count == 0 {
+      return RegistryError(.nameEmpty, "a name has 1 to 255 bytes; this one has none")
+    }
     return RegistryError(.nameTooLong, "a name has 1 to 255 bytes; this one has \(count)")
   }
 
