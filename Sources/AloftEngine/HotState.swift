@@ -43,6 +43,8 @@ struct HotState: ~Copyable {
   /// The memory of the frame that a handler is being told of, if it arrived in parts.
   var frameTold: MessageBlock?
   var mail: Mailroom
+  /// Told of the ends of connections that have names.
+  var connectionClosedHooks: [(ConnectionID) -> Void] = []
   /// The tick at which message memory that is not needed goes back.
   var nextTrim: UInt64 = 0
   /// The message pool that the thread used before it was the loop's.
