@@ -8,7 +8,7 @@ struct WaiterModelTests {
   @Test("Who waits for an item gets one", arguments: [(1, 1), (2, 1), (2, 2)])
   func waiting(pushers: Int, waiters: Int) {
     let model = WaiterCases.waiting(pushers: pushers, waiters: waiters)
-    if pushers + waiters > 3 { model.preemptionsMax = 2 }
+    if pushers + waiters > 2 { model.preemptionsMax = 2 }
     let result = model.explore()
     #expect(result.fault == nil, "\(result)")
     print("waiters pushers=\(pushers) waiters=\(waiters): \(result)")
@@ -18,7 +18,7 @@ struct WaiterModelTests {
     "Who waits hears of the end, and of every item that was accepted", arguments: [false, true])
   func closing(pushes: Bool) {
     let model = WaiterCases.closing(pushes: pushes)
-    if pushes { model.preemptionsMax = 3 }
+    if pushes { model.preemptionsMax = 2 }
     let result = model.explore()
     #expect(result.fault == nil, "\(result)")
     print("waiters and close, pushes=\(pushes): \(result)")
@@ -35,7 +35,7 @@ struct WaiterModelTests {
   @Test("Two items and one served: the second waiter sleeps on")
   func servesOnce() {
     let model = WaiterCases.waiting(pushers: 2, waiters: 2, fault: .servesOnce)
-    model.preemptionsMax = 3
+    model.preemptionsMax = 2
     if case .deadlock = model.explore().fault {} else { Issue.record("not found") }
   }
 
