@@ -17,6 +17,10 @@
 public protocol AtomicMemory {
   /// The block that begins `words` further on.
   func advanced(by words: Int) -> Self
+  /// The block at an address, which is another one than this.
+  func block(at address: UInt) -> Self
+  /// From one word's address to the next one's.
+  static var wordStride: UInt { get }
 
   // MARK: Words that one thread writes at a time, handed over by the atomic ones
 

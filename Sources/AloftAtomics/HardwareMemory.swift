@@ -33,6 +33,14 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
     unsafe HardwareMemory(base: base + words &* MemoryLayout<UInt>.stride)
   }
 
+  @inlinable @inline(__always)
+  public func block(at address: UInt) -> HardwareMemory {
+    unsafe HardwareMemory(base: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+  }
+
+  @inlinable @inline(__always)
+  public static var wordStride: UInt { 8 }
+
   // MARK: Plain
 
   @inlinable @inline(__always)
@@ -106,6 +114,13 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
   @inlinable @inline(__always)
   public func exchangeAcquire(_ word: Int, _ value: UInt) -> UInt {
     unsafe atomic(word).pointee.exchange(value, ordering: .acquiring)
+  }
+
+  /// Adds, wrapping around; the answer is the sum. Not in the protocol: it's for counters, on which
+  /// no algorithm rests.
+  @inlinable @inline(__always)
+  public func addRelaxed(_ word: Int, _ value: UInt) -> UInt {
+    unsafe atomic(word).pointee.wrappingAdd(value, ordering: .relaxed).newValue
   }
 
   @inlinable @inline(__always)
