@@ -33,6 +33,12 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
     unsafe HardwareMemory(base: base + words &* MemoryLayout<UInt>.stride)
   }
 
+  /// For bricks that take the address of a word of their owner's.
+  @inlinable @inline(__always)
+  public func address(ofWord word: Int) -> UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(plain(word))
+  }
+
   // MARK: Plain
 
   @inlinable @inline(__always)

@@ -38,6 +38,8 @@ struct HotState: ~Copyable {
   var lastWork: UInt64 = 0
   var spin: UInt64 = 0
   var slept = false
+  /// Pools whose home this is.
+  var pools: [PoolHome] = []
 
   init(driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32) {
     now = driver.now()
