@@ -10,19 +10,27 @@ public import AloftAtomics
 /// used any more afterwards.
 @safe
 public struct Lease<Resource: Sendable>: ~Copyable, Sendable {
-  @usableFromInline let store: PoolStore<Resource>
+  // Unretained: the pool's home holds it until the last lease has ended.
+  @usableFromInline let store: Unmanaged<PoolStore<Resource>>
   /// The lease by name: pool 12 bits, slot 12, generation 40.
   public let rawValue: UInt64
 
-  @usableFromInline
+  @inlinable @inline(__always)
   init(_ store: PoolStore<Resource>, _ lease: UInt64) {
-    self.store = store
+    unsafe self.store = .passUnretained(store)
     rawValue = lease
   }
 
-  deinit { _ = store.giveBack(rawValue, .sound) }
+  @inlinable @inline(__always)
+  deinit {
+    _ = unsafe store._withUnsafeGuaranteedRef { [rawValue] in $0.giveBack(rawValue) }
+  }
 
-  @inlinable public var resource: Resource { unsafe store.place(of: rawValue).pointee! }
+  @inlinable public var resource: Resource {
+    unsafe store._withUnsafeGuaranteedRef { [rawValue] in
+      unsafe $0.place(of: rawValue).pointee!
+    }
+  }
 
   /// Returns the resource now.
   /// - Throws: `staleLease` when the pool has taken it back meanwhile, because it was lent for
@@ -34,7 +42,7 @@ public struct Lease<Resource: Sendable>: ~Copyable, Sendable {
   public consuming func discard() throws(PoolError) { try end(.broken) }
 
   consuming func end(_ ending: LeaseEnding) throws(PoolError) {
-    let store = store
+    let store = unsafe store.takeUnretainedValue()
     let lease = rawValue
     discard self
     if !store.giveBack(lease, ending) { throw PoolError.stale(lease) }
@@ -73,7 +81,6 @@ extension LocalPool: Sendable {}
 
 /// A lease that began and ends on one event loop: two loads and two stores each.
 ///
-/// It does not hold its pool: whoever has the lease has the `LocalPool` that it comes from, too.
 @safe
 public struct LocalLease<Resource: Sendable>: ~Copyable {
   @usableFromInline let store: Unmanaged<PoolStore<Resource>>

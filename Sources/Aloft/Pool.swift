@@ -1,6 +1,6 @@
-public import AloftAtomics
 internal import AloftEngine
 internal import AloftPool
+internal import AloftUV
 import Synchronization
 
 /// A pool of anything that is opened and closed: connections, files, C handles.

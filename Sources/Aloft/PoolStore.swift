@@ -1,14 +1,14 @@
 public import AloftAtomics
 internal import AloftEngine
-import Glibc
+internal import AloftUV
 
-/// The resources of a pool, a place for each slot, and what opens and closes them. It lives until
-/// the last resource is closed, however long the `Pool` has been gone.
+/// The resources of a pool, a place for each slot. It lives until the last one is closed, however
+/// long the `Pool` has been gone: whoever has a lease needs not hold it.
 @safe
 @usableFromInline
-final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
-  // @unchecked: a place is touched by whoever has the slot, which `core` sees to; `home` is set
-  // before anybody else knows the store.
+final class PoolStore<Resource: Sendable>: @unchecked Sendable {
+  // @unchecked: a place is touched by whoever has the slot, which `core` sees to; all else is
+  // immutable.
 
   /// How a resource is opened, closed and checked.
   struct Actions: Sendable {
@@ -24,7 +24,7 @@ final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
   /// Where threads on different processors begin to look: the largest power of two of slots.
   @usableFromInline let startMask: Int
   let slots: Int
-  private let actions: Actions
+  let actions: Actions
   let home: PoolHome
 
   init(
@@ -32,11 +32,11 @@ final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
   ) throws(PoolError) {
     let limits = try options.limits()
     slots = options.slots
-    let relay = PoolRelay()
+    let opener = PoolOpener<Resource>()
     do throws(EngineError) {
       home = try PoolHome(
         on: loop, limits: limits, slots: slots, share: options.share(loops: loops),
-        handler: relay)
+        handler: opener)
     } catch {
       throw PoolError(.poolLimit, error.message)
     }
@@ -46,48 +46,12 @@ final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
     self.actions = actions
     unsafe places = .allocate(capacity: slots)
     unsafe places.initialize(repeating: nil, count: slots)
-    super.init()
-    relay.store = self
+    opener.attach(self)
   }
 
   deinit {
     unsafe places.deinitialize(count: slots)
     unsafe places.deallocate()
-  }
-
-  // MARK: What the pool's home asks for
-
-  override var hasCheck: Bool { actions.check != nil }
-
-  override func open(_ slot: Int, upstream: Int) {
-    let open = actions.open
-    Task(executorPreference: home.loop) {
-      do {
-        unsafe self.places[slot] = try await open(upstream)
-        self.home.opened(slot)
-      } catch {
-        self.home.openFailed(slot)
-      }
-    }
-  }
-
-  override func close(_ slot: Int) {
-    guard let resource = unsafe places[slot] else { return home.closed(slot) }
-    unsafe places[slot] = nil
-    let close = actions.close
-    Task(executorPreference: home.loop) {
-      await close(resource)
-      self.home.closed(slot)
-    }
-  }
-
-  override func check(_ slot: Int) {
-    guard let check = actions.check, let resource = unsafe places[slot] else {
-      return home.checked(slot, isSound: true)
-    }
-    Task(executorPreference: home.loop) {
-      self.home.checked(slot, isSound: await check(resource))
-    }
   }
 
   // MARK: Leases
@@ -98,7 +62,7 @@ final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
 
   /// Threads on different processors begin with different slots.
   @usableFromInline
-  func start() -> Int { Int(max(0, sched_getcpu())) &* 8 & startMask }
+  func start() -> Int { currentProcessor() &* 8 & startMask }
 
   /// The second half of a return that was not a plain one. False when there is no such lease.
   @usableFromInline
@@ -109,6 +73,15 @@ final class PoolStore<Resource: Sendable>: PoolHandler, @unchecked Sendable {
   @usableFromInline
   func giveBack(_ lease: UInt64, _ ending: LeaseEnding) -> Bool {
     home.giveBack(LeaseHandle(rawValue: lease), ending.core)
+  }
+
+  /// The usual end of a lease. False when there is no such lease.
+  @inlinable
+  func giveBack(_ lease: UInt64) -> Bool {
+    let position = position()
+    let handle = LeaseHandle(rawValue: lease)
+    let result = position < 0 ? core.giveBack(handle) : core.giveBack(handle, on: position)
+    return result == .idle || complete(result, lease)
   }
 
   /// A lease without waiting; 0 when there is none.
@@ -140,20 +113,51 @@ enum LeaseEnding: Sendable {
   }
 }
 
-/// Between a pool's home and its store, which know each other: the home holds the store through
-/// this until the pool is drained.
-final class PoolRelay: PoolHandler, @unchecked Sendable {
-  // @unchecked: set before the home starts; `held` is cleared with the last regular call.
-  weak var store: PoolHandler? {
-    didSet {
-      held = store
+/// Opens, closes and checks resources for a pool's home, in tasks on the home's loop.
+final class PoolOpener<Resource: Sendable>: PoolHandler, @unchecked Sendable {
+  // @unchecked: set before the home starts; `held` is cleared with the last call.
+  private unowned(unsafe) var store: PoolStore<Resource>!
+  /// The home holds the store until nothing is open any more.
+  private var held: PoolStore<Resource>?
+
+  func attach(_ store: PoolStore<Resource>) {
+    unsafe self.store = store
+    held = store
+  }
+
+  override var hasCheck: Bool { unsafe store.actions.check != nil }
+
+  override func drained() { held = nil }
+
+  override func open(_ slot: Int, upstream: Int) {
+    guard let store = held else { return }
+    Task(executorPreference: store.home.loop) {
+      do {
+        unsafe store.places[slot] = try await store.actions.open(upstream)
+        store.home.opened(slot)
+      } catch {
+        store.home.openFailed(slot)
+      }
     }
   }
-  private var held: PoolHandler?
 
-  override var hasCheck: Bool { store?.hasCheck ?? false }
-  override func open(_ slot: Int, upstream: Int) { store?.open(slot, upstream: upstream) }
-  override func close(_ slot: Int) { store?.close(slot) }
-  override func check(_ slot: Int) { store?.check(slot) }
-  override func drained() { held = nil }
+  override func close(_ slot: Int) {
+    guard let store = held else { return }
+    guard let resource = unsafe store.places[slot] else { return store.home.closed(slot) }
+    unsafe store.places[slot] = nil
+    Task(executorPreference: store.home.loop) {
+      await store.actions.close(resource)
+      store.home.closed(slot)
+    }
+  }
+
+  override func check(_ slot: Int) {
+    guard let store = held else { return }
+    guard let check = store.actions.check, let resource = unsafe store.places[slot] else {
+      return store.home.checked(slot, isSound: true)
+    }
+    Task(executorPreference: store.home.loop) {
+      store.home.checked(slot, isSound: await check(resource))
+    }
+  }
 }

@@ -198,7 +198,7 @@ package final class PoolHome: @unchecked Sendable {
     }
     ended.store(true, ordering: .sequentiallyConsistent)
     serveLate()
-    handler.drained()
+    endIfAllIsBack()
   }
 
   /// What came too late: nobody is served, and what is returned is closed.
@@ -219,10 +219,17 @@ package final class PoolHome: @unchecked Sendable {
 
   private var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
 
+  /// After the end the handler is held for as long as somebody has a lease.
+  private func endIfAllIsBack() {
+    let isLent = (0..<state.slotsMax).contains { table.core.observe($0).isLent }
+    if !isLent { handler.drained() }
+  }
+
   private func handleLate(_ node: UnsafeMutablePointer<PoolNode>) {
     switch unsafe node.pointee.kind {
     case .returned, .broken, .reclaimed, .doubtful:
       unsafe handler.close(Int(node.pointee.number))
+      endIfAllIsBack()
     case .waiter: unsafe waiter(of: node).refused(.closed)
     case .cancel: _ = unsafe waiter(of: node)
     case .poke, .flushed: break
