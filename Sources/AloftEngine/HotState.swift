@@ -38,8 +38,13 @@ struct HotState: ~Copyable {
   var lastWork: UInt64 = 0
   var spin: UInt64 = 0
   var slept = false
+  var mail: Mailroom
 
-  init(driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32) {
+  init(
+    driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,
+    mailboxesMax: Int
+  ) {
+    mail = Mailroom(driver: driver, number: number, slotsMax: mailboxesMax)
     now = driver.now()
     tick = now / nanosecondsPerTick
     table = ConnectionTable(driver: driver)
