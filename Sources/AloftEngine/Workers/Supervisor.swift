@@ -130,14 +130,14 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
   }
 
   /// Stops all children in order, then calls `action`; at once when it has ended before.
-  package func shutDown(then action: (() -> Void)? = nil) {
+  package func shutDown(keep: Bool = false, then action: (() -> Void)? = nil) {
     loop.preconditionOnLoop()
     if core.hasEnded {
       action?()
       return
     }
     if let action { onEnded.append(action) }
-    core.shutDown(now: now)
+    core.shutDown(keep: keep, now: now)
     perform()
   }
 
@@ -276,11 +276,13 @@ extension Supervisor {
       guard let id = core.add(kind, now: now) else { continue }
       enter(child, id)
     }
-    for case let child? in before
-    where !lasting.contains(where: { $0.child === child }) { child.remove() }
+    let staying = Set(lasting.map { ObjectIdentifier($0.child) })
+    for case let child? in before where !staying.contains(ObjectIdentifier(child)) {
+      child.remove()
+    }
   }
 
-  package func stop(keep: Bool) { shutDown() }
+  package func stop(keep: Bool) { shutDown(keep: keep) }
 
   /// It can't be given up: its children are told, and end within their own limits.
   package func kill(keep: Bool) { shutDown() }
