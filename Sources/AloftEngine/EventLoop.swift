@@ -52,6 +52,8 @@ package final class EventLoop: @unchecked Sendable {
   let ended = Atomic<Bool>(false)
   private let servingLate = Atomic<Bool>(false)
   let hot: UnsafeMutablePointer<HotState>
+  /// Memory of the messages that are made on the loop's thread.
+  package let messages: MessagePool
   let arenaStart: UInt
   let arenaEnd: UInt
 
@@ -66,6 +68,7 @@ package final class EventLoop: @unchecked Sendable {
     self.position = position
     self.options = options
     self.driver = driver
+    messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -93,6 +96,7 @@ package final class EventLoop: @unchecked Sendable {
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
+    messages.end()
     LoopTable.release(number)
   }
 
@@ -144,11 +148,14 @@ package final class EventLoop: @unchecked Sendable {
     unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
     unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
     unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+    unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
   }
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
     pthread_setspecific(Self.currentKey, nil)
+    messages.flush()
+    _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
     unsafe LoopTable.entries[number].loop = nil
   }
@@ -207,6 +214,7 @@ package final class EventLoop: @unchecked Sendable {
     settle()
     if final, unsafe hot.pointee.table.count == 0 { reportEmpty() }
     flushOutboxes()
+    settleMessages(final: final)
   }
 
   private func readClock() {
@@ -234,6 +242,7 @@ package final class EventLoop: @unchecked Sendable {
       if deadline <= now { return 0 }
       sleep = Int64(min(deadline - now, UInt64(Int32.max)))
     }
+    sleep = boundedByTrim(sleep)
     if options.busyPollMax > 0, keepsPolling() { return 0 }
     guard inbox.prepareToSleep() else { return 0 }
     if !overflow.isEmpty {
