@@ -219,6 +219,7 @@ extension EventLoop {
     let name = unsafe id(slot, state.pointee.generation)
     let reason = unsafe state.pointee.closeReason
     unsafe handler._withUnsafeGuaranteedRef { $0.closed(name, reason) }
+    if unsafe state.pointee.isWatched { workers.ends.ended(name, reason) }
     // A handler set during `closed` is the one to release.
     let last = unsafe state.pointee.handler
     if unsafe state.pointee.timer != 0 {
