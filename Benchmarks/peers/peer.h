@@ -63,7 +63,7 @@ typedef struct peer_order {
 
 PEER_INLINE uint64_t peer_next(peer_order *order, uint64_t count) {
   order->state = order->state * 6364136223846793005u + 1442695040888963407u;
-  return (order->state >> 32) * count >> 32;
+  return ((order->state >> 32) * count) >> 32;
 }
 
 // Key number `index` of the 64-bit keys; its value is index + 1.

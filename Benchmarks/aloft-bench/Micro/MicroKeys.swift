@@ -21,7 +21,7 @@ struct MicroOrder {
   @inline(__always)
   mutating func next(_ count: UInt64) -> UInt64 {
     state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return (state >> 32) &* count >> 32
+    return ((state >> 32) &* count) >> 32
   }
 }
 
