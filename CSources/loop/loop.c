@@ -152,6 +152,7 @@ void aloft__loop_close(aloft__loop *loop, void (*closed)(void *context), void *c
       }
     }
   }
+  aloft__processes_free(loop);
   uv_close((uv_handle_t *)&loop->prepare, on_own_closed);
   uv_close((uv_handle_t *)&loop->check, on_own_closed);
   uv_close((uv_handle_t *)&loop->idle, on_own_closed);

@@ -36,6 +36,8 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let invalidOption = Code(value: 10)
     /// A message that no queue of this connection could ever hold.
     public static let messageTooLarge = Code(value: 11)
+    /// As many mailboxes as the configuration allows are open.
+    public static let mailboxLimit = Code(value: 12)
   }
 
   public let code: Code
@@ -65,6 +67,7 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
       case .closed: .closed
       case .timerLimit: .timerLimit
       case .invalidOption: .invalidOption
+      case .mailboxLimit: .mailboxLimit
       }
     self.init(code, errno: error.errno, error.message)
   }

@@ -36,7 +36,7 @@ struct Failure: Error {
         error.errno == -Code.nameTooLong ? Code.nameTooLong : Code.invalid
       case .invalidOption: Code.invalid
       case .system: error.errno > 0 ? -error.errno : Code.invalid
-      case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit: Code.limit
+      case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit, .mailboxLimit: Code.limit
       case .inboxFull: Code.wouldBlock
       case .descriptorLimit: Code.descriptorLimit
       case .closed: Code.shutDown

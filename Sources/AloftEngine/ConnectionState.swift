@@ -24,6 +24,8 @@ struct ConnectionState {
     /// `finishWriting` was called.
     static let ending = Flags(rawValue: 16)
     static let inFrame = Flags(rawValue: 32)
+    /// Reads are paused because a mailbox that they feed is above its high-water mark.
+    static let pausedByMailbox = Flags(rawValue: 64)
   }
 
   /// 0 while the slot is free.
@@ -75,7 +77,9 @@ struct ConnectionState {
   }
 
   @inline(__always)
-  var isPaused: Bool { !flags.isDisjoint(with: [.pausedByUser, .pausedByOutput]) }
+  var isPaused: Bool {
+    !flags.isDisjoint(with: [.pausedByUser, .pausedByOutput, .pausedByMailbox])
+  }
 }
 
 extension ConnectionState {

@@ -225,6 +225,9 @@ extension EventLoop {
     }
     if let frame = unsafe state.pointee.frame { unsafe hot.pointee.frames.give(frame) }
     unsafe state.pointee.frame = nil
+    if unsafe state.pointee.flags.contains(.pausedByMailbox) {
+      unsafe hot.pointee.mail.pauses.removeValue(forKey: name.rawValue)
+    }
     unsafe state.pointee.handler = nil
     unsafe hot.pointee.table.remove(slot)
     unsafe last?.release()

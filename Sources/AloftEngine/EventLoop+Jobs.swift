@@ -1,4 +1,5 @@
 import AloftAtomics
+import AloftQueue
 import Synchronization
 
 /// Work from elsewhere, a word each. The low bits say what the word is.
@@ -10,6 +11,8 @@ extension EventLoop {
     static let executor: UInt = 1
     /// A descriptor and its listener: an accepted connection handed from loop to loop.
     static let descriptor: UInt = 2
+    /// A message and the reference to it.
+    static let message: UInt = 3
     static let mask: UInt = 7
   }
 
@@ -78,7 +81,8 @@ extension EventLoop {
       if let from = EventLoop.current, from.position < siblings.count,
         siblings[from.position] === from
       {
-        inbox.push(word, fromLoop: from.position)
+        from.sendBehindMessages(word, to: self)
+          ? .accepted : inbox.push(word, fromLoop: from.position)
       } else {
         inbox.pushForeign(word)
       }
@@ -107,7 +111,8 @@ extension EventLoop {
           run(word)
         }
         let count = unsafe inbox.drain(into: words)
-        for index in 0..<count { unsafe hot.pointee.jobs.append(words[index]) }
+        unsafe sort(words, count)
+        left -= count
         if count == 0 {
           overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
           if unsafe hot.pointee.jobs.count == 0 { break }
@@ -115,6 +120,18 @@ extension EventLoop {
       }
     }
     if received { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
+  }
+
+  /// Messages go to their mailboxes at once, jobs wait their turn.
+  private func sort(_ words: UnsafeMutableBufferPointer<UInt>, _ count: Int) {
+    for index in 0..<count {
+      let word = unsafe words[index]
+      if word & Tag.mask == Tag.message {
+        deliver(MessageBlock(address: word & ~Tag.mask))
+      } else {
+        unsafe hot.pointee.jobs.append(word)
+      }
+    }
   }
 
   private static let jobsPerTurn = 4_096
@@ -127,6 +144,7 @@ extension EventLoop {
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
     case Tag.executor: runTaskJob(word)
+    case Tag.message: deliver(MessageBlock(address: word & ~Tag.mask))
     default:
       adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
     }
@@ -177,6 +195,8 @@ extension EventLoop {
       unsafe Unmanaged<Job>.fromOpaque(pointer).release()
     case Tag.executor:
       runTaskJob(word)
+    case Tag.message:
+      deadLetter(MessageBlock(address: word & ~Tag.mask))
     default:
       driver.discard(descriptor: Int32(truncatingIfNeeded: word >> 16))
     }

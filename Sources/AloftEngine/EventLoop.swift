@@ -1,4 +1,5 @@
 package import AloftAtomics
+package import AloftQueue
 import Glibc
 import Synchronization
 
@@ -7,6 +8,8 @@ package struct EventLoopOptions: Sendable {
   /// Timers of the user, beside one for each connection.
   package var timersMax = 1 << 20
   package var connectionsMax = 1 << 20
+  /// Costs 8 bytes for each 1,024 until they are used.
+  package var mailboxesMax = 1 << 24
   /// Words that wait from each sibling loop, and from all foreign threads together.
   package var laneCapacity = 1_024
   package var inboxCapacity = 4_096
@@ -34,6 +37,10 @@ package final class EventLoop: @unchecked Sendable {
   package let driver: any Driver
   package let inbox: LoopInbox
   package let statistics = LoopStatistics()
+  package let mailStatistics = MailStatistics()
+  /// Told on the loop that a mailbox's handler threw; the mailbox is suspended by then. Without it
+  /// the mailbox ends. Set on the loop, or before it starts.
+  package var onMailboxFailed: ((MailboxID, any Error) -> Void)?
   /// All loops of the runtime, this one included; set before any of them starts.
   package private(set) var siblings: [EventLoop] = []
   /// Jobs that found the inbox full: rare, unbounded, and in order among themselves.
@@ -43,6 +50,8 @@ package final class EventLoop: @unchecked Sendable {
   let ended = Atomic<Bool>(false)
   private let servingLate = Atomic<Bool>(false)
   let hot: UnsafeMutablePointer<HotState>
+  /// Memory of the messages that are made on the loop's thread.
+  package let messages: MessagePool
   let arenaStart: UInt
   let arenaEnd: UInt
 
@@ -57,6 +66,7 @@ package final class EventLoop: @unchecked Sendable {
     self.position = position
     self.options = options
     self.driver = driver
+    messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -68,24 +78,43 @@ package final class EventLoop: @unchecked Sendable {
       to: HotState(
         driver: driver,
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
-        generation: generation, lives: lives))
+        generation: generation, lives: lives, number: number,
+        mailboxesMax: options.mailboxesMax))
     arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
     arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+    let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
+    unsafe LoopTable.entries[number].receiver.store(address, ordering: .releasing)
   }
 
-  /// One for each listener, and the end of draining.
-  private static let ownTimersMax = 64 + 1
+  /// One for each listener, the end of draining, and senders that wait for room.
+  private static let ownTimersMax = 64 + 2
 
   deinit {
+    closeDoor()
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
+    messages.end()
     LoopTable.release(number)
   }
 
-  package func setSiblings(_ loops: [EventLoop]) { siblings = loops }
+  package func setSiblings(_ loops: [EventLoop]) {
+    siblings = loops
+    for loop in loops where loop !== self { unsafe hot.pointee.mail.outboxes.add(loop) }
+  }
+
   /// Loops know each other in a circle; the runtime opens it when they have ended.
-  package func forgetSiblings() { siblings = [] }
+  package func forgetSiblings() {
+    closeDoor()
+    unsafe hot.pointee.mail.outboxes.removeAll()
+    siblings = []
+  }
+
+  /// No thread finds the loop by its number any more, and none that has found it is still with it.
+  private func closeDoor() {
+    unsafe LoopTable.entries[number].receiver.store(0, ordering: .sequentiallyConsistent)
+    ForeignThread.waitUntilGone(from: number)
+  }
 
   // MARK: The thread
 
@@ -97,8 +126,14 @@ package final class EventLoop: @unchecked Sendable {
 
   /// The loop whose thread this is.
   package static var current: EventLoop? {
+    unsafe unretainedCurrent?.takeUnretainedValue()
+  }
+
+  /// The same, unretained: for what happens with each message.
+  @inline(__always)
+  static var unretainedCurrent: Unmanaged<EventLoop>? {
     guard let pointer = unsafe pthread_getspecific(currentKey) else { return nil }
-    return unsafe Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue()
+    return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)
   }
 
   @inline(__always)
@@ -111,11 +146,14 @@ package final class EventLoop: @unchecked Sendable {
     unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
     unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
     unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+    unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
   }
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
     pthread_setspecific(Self.currentKey, nil)
+    messages.flush()
+    _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
     unsafe LoopTable.entries[number].loop = nil
   }
@@ -128,6 +166,7 @@ package final class EventLoop: @unchecked Sendable {
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
     ended.store(true, ordering: .sequentiallyConsistent)
+    flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
     serveLateWords()
   }
@@ -162,14 +201,18 @@ package final class EventLoop: @unchecked Sendable {
     for index in 0..<count { unsafe dispatch(events + index) }
     // Answers leave before anything else is seen to: somebody waits for them.
     submit()
+    flushOutboxes()
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
+      if unsafe hot.pointee.mail.ready.count > 0 { serveMailboxes() }
       if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
     settle()
     if final, unsafe hot.pointee.table.count == 0 { reportEmpty() }
+    flushOutboxes()
+    settleMessages(final: final)
   }
 
   private func readClock() {
@@ -190,12 +233,14 @@ package final class EventLoop: @unchecked Sendable {
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
     if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
+    if !mailIsAtRest { return 0 }
     var sleep: Int64 = -1
     if let deadline = unsafe hot.pointee.wheel.nextDeadline() {
       let now = driver.now() / nanosecondsPerTick
       if deadline <= now { return 0 }
       sleep = Int64(min(deadline - now, UInt64(Int32.max)))
     }
+    sleep = boundedByTrim(sleep)
     if options.busyPollMax > 0, keepsPolling() { return 0 }
     guard inbox.prepareToSleep() else { return 0 }
     if !overflow.isEmpty {
@@ -232,7 +277,9 @@ package final class EventLoop: @unchecked Sendable {
       submit()
       deliverFinished()
       deliverWritable()
+      if unsafe hot.pointee.mail.hasNews { deliverFinishedMailboxes() }
     } while unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
+      || hot.pointee.mail.hasNews
     while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
   }
 
@@ -258,6 +305,9 @@ package final class EventLoop: @unchecked Sendable {
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       unsafe drop(slot, state, .shutdown)
+    }
+    unsafe hot.pointee.mail.table.forEach { slot, state in
+      unsafe endMailbox(slot, state, reason: .shutdown)
     }
     settle()
     // Swift's jobs must run somewhere; a task that goes on for ever is not waited for.

@@ -38,8 +38,17 @@ struct HotState: ~Copyable {
   var lastWork: UInt64 = 0
   var spin: UInt64 = 0
   var slept = false
+  var mail: Mailroom
+  /// The tick at which message memory that is not needed goes back.
+  var nextTrim: UInt64 = 0
+  /// The message pool that the thread used before it was the loop's.
+  var poolBefore: UInt = 0
 
-  init(driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32) {
+  init(
+    driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,
+    mailboxesMax: Int
+  ) {
+    mail = Mailroom(driver: driver, number: number, slotsMax: mailboxesMax)
     now = driver.now()
     tick = now / nanosecondsPerTick
     table = ConnectionTable(driver: driver)
