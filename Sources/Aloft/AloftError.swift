@@ -38,6 +38,8 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let messageTooLarge = Code(value: 11)
     /// As many mailboxes as the configuration allows are open.
     public static let mailboxLimit = Code(value: 12)
+    /// What was waited for did not come in time.
+    public static let timedOut = Code(value: 13)
   }
 
   public let code: Code

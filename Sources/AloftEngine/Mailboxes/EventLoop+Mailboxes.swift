@@ -271,3 +271,22 @@ extension EventLoop {
 
   package var mailboxCount: Int { unsafe hot.pointee.mail.table.count }
 }
+
+extension EventLoop {
+  /// Any thread: has `body` run on the mailbox's loop, at once if this is its thread. Released
+  /// unrun when there is no such loop.
+  package static func withMailboxLoop(
+    _ id: MailboxID, _ body: @escaping @Sendable (EventLoop) -> Void
+  ) {
+    if let loop = current, loop.number == id.loop { return body(loop) }
+    _ = ForeignThread.withLoop(id.loop) { loop in
+      loop.executeUnrefused { body(loop) }
+    }
+  }
+
+  /// The loop of a mailbox, if this is its thread.
+  @inline(__always)
+  package static func unretainedOwner(of id: MailboxID) -> Unmanaged<EventLoop>? {
+    unsafe LoopTable.owner(loop: id.loop)
+  }
+}
