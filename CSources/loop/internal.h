@@ -79,11 +79,13 @@ struct aloft__loop {
   uint32_t slots_used;
   int spare; // a descriptor kept so that EMFILE can still be answered
   uint8_t idling, closing, host;
+  uint8_t arena_lent; // the arena is the caller's
   uint32_t handles_open;
   void (*closed)(void *context);
   void *closed_context;
   slab slabs[SLABS_MAX];
   listener *listeners[LISTENERS_MAX];
+  aloft__process *processes;
 };
 
 // slots.c
@@ -120,5 +122,8 @@ void aloft__connection_close(aloft__loop *loop, connection *c, int reset);
 // The close of the socket that follows sends RST instead of FIN.
 void aloft__reset_on_close(int descriptor);
 int aloft__open(aloft__loop *loop, int descriptor, uint8_t state, uint32_t *slot);
+
+// process.c: kills and reaps all that are left.
+void aloft__processes_free(aloft__loop *loop);
 
 #endif

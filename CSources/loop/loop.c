@@ -69,7 +69,7 @@ static int loop_memory(aloft__loop *loop) {
 }
 
 static void loop_free(aloft__loop *loop) {
-  if (loop->arena != NULL) aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  if (loop->arena != NULL && !loop->arena_lent) aloft__pages_free(loop->arena, loop->options.arena_bytes);
   if (loop->spare >= 0) close(loop->spare);
   aloft__slots_free(loop);
   free(loop->events);
@@ -124,6 +124,12 @@ void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *
   *bytes = loop->options.arena_bytes;
 }
 
+void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory) {
+  if (!loop->arena_lent) aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  loop->arena_lent = 1;
+  loop->arena = memory;
+}
+
 // Called as each of the loop's handles is gone; the last one ends the loop's life.
 void aloft__handle_closed(aloft__loop *loop) {
   if (--loop->handles_open > 0 || !loop->closing) return;
@@ -152,6 +158,7 @@ void aloft__loop_close(aloft__loop *loop, void (*closed)(void *context), void *c
       }
     }
   }
+  aloft__processes_free(loop);
   uv_close((uv_handle_t *)&loop->prepare, on_own_closed);
   uv_close((uv_handle_t *)&loop->check, on_own_closed);
   uv_close((uv_handle_t *)&loop->idle, on_own_closed);

@@ -36,6 +36,16 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let invalidOption = Code(value: 10)
     /// A message that no queue of this connection could ever hold.
     public static let messageTooLarge = Code(value: 11)
+    /// As many mailboxes as the configuration allows are open.
+    public static let mailboxLimit = Code(value: 12)
+    /// What was waited for did not come in time.
+    public static let timedOut = Code(value: 13)
+    /// A child of that name is there already.
+    public static let nameTaken = Code(value: 20)
+    /// The supervisor has as many children as it may have.
+    public static let childLimit = Code(value: 21)
+    /// A supervisor has ended because its children failed too often.
+    public static let tooManyRestarts = Code(value: 22)
   }
 
   public let code: Code
@@ -65,6 +75,9 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
       case .closed: .closed
       case .timerLimit: .timerLimit
       case .invalidOption: .invalidOption
+      case .mailboxLimit: .mailboxLimit
+      case .nameTaken: .nameTaken
+      case .childLimit: .childLimit
       }
     self.init(code, errno: error.errno, error.message)
   }

@@ -219,6 +219,7 @@ extension EventLoop {
     let name = unsafe id(slot, state.pointee.generation)
     let reason = unsafe state.pointee.closeReason
     unsafe handler._withUnsafeGuaranteedRef { $0.closed(name, reason) }
+    if unsafe state.pointee.isWatched { workers.ends.ended(name, reason) }
     // A handler set during `closed` is the one to release.
     let last = unsafe state.pointee.handler
     if unsafe state.pointee.timer != 0 {
@@ -226,8 +227,13 @@ extension EventLoop {
     }
     if let frame = unsafe state.pointee.frame { unsafe hot.pointee.frames.give(frame) }
     unsafe state.pointee.frame = nil
+    if unsafe state.pointee.flags.contains(.pausedByMailbox) {
+      unsafe hot.pointee.mail.pauses.removeValue(forKey: name.rawValue)
+    }
     unsafe state.pointee.handler = nil
+    let isNamed = unsafe state.pointee.flags.contains(.named)
     unsafe hot.pointee.table.remove(slot)
     unsafe last?.release()
+    if isNamed { for hook in unsafe hot.pointee.connectionClosedHooks { hook(name) } }
   }
 }

@@ -1,4 +1,5 @@
 import AloftAtomics
+import AloftQueue
 import Synchronization
 
 /// Work from elsewhere, a word each. The low bits say what the word is.
@@ -10,6 +11,8 @@ extension EventLoop {
     static let executor: UInt = 1
     /// A descriptor and its listener: an accepted connection handed from loop to loop.
     static let descriptor: UInt = 2
+    /// A message and the reference to it.
+    static let message: UInt = 3
     static let mask: UInt = 7
   }
 
@@ -78,7 +81,8 @@ extension EventLoop {
       if let from = EventLoop.current, from.position < siblings.count,
         siblings[from.position] === from
       {
-        inbox.push(word, fromLoop: from.position)
+        from.sendBehindMessages(word, to: self)
+          ? .accepted : inbox.push(word, fromLoop: from.position)
       } else {
         inbox.pushForeign(word)
       }
@@ -92,32 +96,65 @@ extension EventLoop {
   }
 
   var hasJobs: Bool {
-    unsafe hot.pointee.jobs.count > 0 || !inbox.isEmpty || !overflow.isEmpty
+    unsafe hot.pointee.jobs.count > 0 || hot.pointee.mail.ready.count > 0 || !inbox.isEmpty
+      || !overflow.isEmpty
   }
 
-  /// Runs what waits, and what that adds, up to a turn's fair share.
+  /// Runs what waits, and what that adds, up to a turn's fair share: jobs, what has come in, and
+  /// mailboxes, in rounds, so that none of them waits until another has no more to do.
   func runJobs() {
-    var left = Self.jobsPerTurn
-    var received = false
+    var jobs = Self.jobsPerTurn
+    var messages = Self.messagesPerTurn
+    repeat {
+      var round = unsafe min(hot.pointee.jobs.count, jobs)
+      jobs -= round
+      while round > 0, let word = unsafe hot.pointee.jobs.popFirst() {
+        round -= 1
+        run(word)
+      }
+      let received = drainInbox()
+      if unsafe hot.pointee.mail.ready.count > 0 { messages -= serveMailboxes(messages) }
+      flushOutboxes()
+      if received == 0 {
+        overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
+        if unsafe hot.pointee.jobs.count == 0 && hot.pointee.mail.ready.count == 0 { break }
+      }
+    } while jobs > 0 && messages > 0
+    if jobs < Self.jobsPerTurn || messages < Self.messagesPerTurn {
+      unsafe hot.pointee.lastWork = unsafe hot.pointee.now
+    }
+  }
+
+  /// Answers how many words came.
+  private func drainInbox() -> Int {
     unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: Self.drainMax) { words in
-      while left > 0 {
-        while left > 0, let word = unsafe hot.pointee.jobs.popFirst() {
-          left -= 1
-          received = true
-          run(word)
-        }
+      var received = 0
+      repeat {
         let count = unsafe inbox.drain(into: words)
-        for index in 0..<count { unsafe hot.pointee.jobs.append(words[index]) }
-        if count == 0 {
-          overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
-          if unsafe hot.pointee.jobs.count == 0 { break }
-        }
+        unsafe sort(words, count)
+        received += count
+        if count < Self.drainMax { break }
+      } while received < Self.wordsPerRound
+      return received
+    }
+  }
+
+  /// Messages go to their mailboxes at once, jobs wait their turn.
+  private func sort(_ words: UnsafeMutableBufferPointer<UInt>, _ count: Int) {
+    for index in 0..<count {
+      let word = unsafe words[index]
+      if word & Tag.mask == Tag.message {
+        deliver(MessageBlock(address: word & ~Tag.mask))
+      } else {
+        unsafe hot.pointee.jobs.append(word)
       }
     }
-    if received { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
   }
 
   private static let jobsPerTurn = 4_096
+  private static let messagesPerTurn = 16_384
+  /// Words taken in before the mailboxes they are for are served.
+  private static let wordsPerRound = 1_024
   /// Words of a temporary buffer: above 1,024 bytes it would come from the heap, each turn.
   private static let drainMax = 128
 
@@ -127,6 +164,7 @@ extension EventLoop {
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
     case Tag.executor: runTaskJob(word)
+    case Tag.message: deliver(MessageBlock(address: word & ~Tag.mask))
     default:
       adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
     }
@@ -177,6 +215,8 @@ extension EventLoop {
       unsafe Unmanaged<Job>.fromOpaque(pointer).release()
     case Tag.executor:
       runTaskJob(word)
+    case Tag.message:
+      deadLetter(MessageBlock(address: word & ~Tag.mask))
     default:
       driver.discard(descriptor: Int32(truncatingIfNeeded: word >> 16))
     }

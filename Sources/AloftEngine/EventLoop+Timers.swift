@@ -61,7 +61,7 @@ extension EventLoop {
 
   /// The first tick that begins no sooner than `delay` from now: the turn's clock may be old, and
   /// would let a timer fire early.
-  private func tick(after delay: UInt64) -> UInt64 {
+  func tick(after delay: UInt64) -> UInt64 {
     let now = driver.now()
     let (nanoseconds, overflow) = delay.multipliedReportingOverflow(by: nanosecondsPerTick)
     let (due, past) = now.addingReportingOverflow(nanoseconds)

@@ -1,4 +1,5 @@
 package import AloftAtomics
+package import AloftQueue
 import Glibc
 import Synchronization
 
@@ -7,6 +8,8 @@ package struct EventLoopOptions: Sendable {
   /// Timers of the user, beside one for each connection.
   package var timersMax = 1 << 20
   package var connectionsMax = 1 << 20
+  /// Costs 8 bytes for each 1,024 until they are used.
+  package var mailboxesMax = 1 << 24
   /// Words that wait from each sibling loop, and from all foreign threads together.
   package var laneCapacity = 1_024
   package var inboxCapacity = 4_096
@@ -34,6 +37,14 @@ package final class EventLoop: @unchecked Sendable {
   package let driver: any Driver
   package let inbox: LoopInbox
   package let statistics = LoopStatistics()
+  let epochs = Epochs.shared
+  let epochSlot: Epochs.Slot
+  package let mailStatistics = MailStatistics()
+  /// Touched on the loop's thread only.
+  package let workers = WorkerRoom()
+  /// Told on the loop that a mailbox's handler threw; the mailbox is suspended by then. Without it
+  /// the mailbox ends. Set on the loop, or before it starts.
+  package var onMailboxFailed: ((MailboxID, any Error) -> Void)?
   /// All loops of the runtime, this one included; set before any of them starts.
   package private(set) var siblings: [EventLoop] = []
   /// Jobs that found the inbox full: rare, unbounded, and in order among themselves.
@@ -43,8 +54,8 @@ package final class EventLoop: @unchecked Sendable {
   let ended = Atomic<Bool>(false)
   private let servingLate = Atomic<Bool>(false)
   let hot: UnsafeMutablePointer<HotState>
-  let arenaStart: UInt
-  let arenaEnd: UInt
+  /// Memory of the messages that are made on the loop's thread.
+  package let messages: MessagePool
 
   package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
     throws(EngineError)
@@ -57,6 +68,8 @@ package final class EventLoop: @unchecked Sendable {
     self.position = position
     self.options = options
     self.driver = driver
+    messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
+    epochSlot = epochs.slot(loop: number)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -68,24 +81,43 @@ package final class EventLoop: @unchecked Sendable {
       to: HotState(
         driver: driver,
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
-        generation: generation, lives: lives))
-    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
-    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+        generation: generation, lives: lives, number: number,
+        mailboxesMax: options.mailboxesMax))
+    beginArena()
+    let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
+    unsafe LoopTable.entries[number].receiver.store(address, ordering: .releasing)
   }
 
-  /// One for each listener, and the end of draining.
-  private static let ownTimersMax = 64 + 1
+  /// One for each listener, the end of draining, and senders that wait for room.
+  private static let ownTimersMax = 64 + 2
 
   deinit {
+    closeDoor()
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    endArena()
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
+    messages.end()
     LoopTable.release(number)
   }
 
-  package func setSiblings(_ loops: [EventLoop]) { siblings = loops }
+  package func setSiblings(_ loops: [EventLoop]) {
+    siblings = loops
+    for loop in loops where loop !== self { unsafe hot.pointee.mail.outboxes.add(loop) }
+  }
+
   /// Loops know each other in a circle; the runtime opens it when they have ended.
-  package func forgetSiblings() { siblings = [] }
+  package func forgetSiblings() {
+    closeDoor()
+    unsafe hot.pointee.mail.outboxes.removeAll()
+    siblings = []
+  }
+
+  /// No thread finds the loop by its number any more, and none that has found it is still with it.
+  private func closeDoor() {
+    unsafe LoopTable.entries[number].receiver.store(0, ordering: .sequentiallyConsistent)
+    ForeignThread.waitUntilGone(from: number)
+  }
 
   // MARK: The thread
 
@@ -97,8 +129,14 @@ package final class EventLoop: @unchecked Sendable {
 
   /// The loop whose thread this is.
   package static var current: EventLoop? {
+    unsafe unretainedCurrent?.takeUnretainedValue()
+  }
+
+  /// The same, unretained: for what happens with each message.
+  @inline(__always)
+  static var unretainedCurrent: Unmanaged<EventLoop>? {
     guard let pointer = unsafe pthread_getspecific(currentKey) else { return nil }
-    return unsafe Unmanaged<EventLoop>.fromOpaque(pointer).takeUnretainedValue()
+    return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)
   }
 
   @inline(__always)
@@ -111,11 +149,15 @@ package final class EventLoop: @unchecked Sendable {
     unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
     unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
     unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+    unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
   }
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
+    leaveEpoch()
     pthread_setspecific(Self.currentKey, nil)
+    messages.flush()
+    _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
     unsafe LoopTable.entries[number].loop = nil
   }
@@ -130,6 +172,7 @@ package final class EventLoop: @unchecked Sendable {
     for pool in unsafe hot.pointee.pools { pool.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
+    flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
     serveLateWords()
   }
@@ -157,6 +200,7 @@ package final class EventLoop: @unchecked Sendable {
   /// middle of a poll, which serves the events alone.
   package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
     inbox.awake()
+    enterEpoch()
     readClock()
     unsafe hot.pointee.inTurn = true
     defer { unsafe hot.pointee.inTurn = false }
@@ -164,6 +208,7 @@ package final class EventLoop: @unchecked Sendable {
     for index in 0..<count { unsafe dispatch(events + index) }
     // Answers leave before anything else is seen to: somebody waits for them.
     submit()
+    flushOutboxes()
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
@@ -172,6 +217,8 @@ package final class EventLoop: @unchecked Sendable {
     }
     settle()
     if final, unsafe hot.pointee.table.count == 0 { reportEmpty() }
+    flushOutboxes()
+    settleMessages(final: final)
   }
 
   private func readClock() {
@@ -189,21 +236,25 @@ package final class EventLoop: @unchecked Sendable {
 
   /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
   package func prepareToSleep() -> Int64 {
+    announceEpoch()
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
     if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
+    if !mailIsAtRest { return 0 }
     var sleep: Int64 = -1
     if let deadline = unsafe hot.pointee.wheel.nextDeadline() {
       let now = driver.now() / nanosecondsPerTick
       if deadline <= now { return 0 }
       sleep = Int64(min(deadline - now, UInt64(Int32.max)))
     }
+    sleep = boundedByTrim(sleep)
     if options.busyPollMax > 0, keepsPolling() { return 0 }
     guard inbox.prepareToSleep() else { return 0 }
     if !overflow.isEmpty {
       inbox.awake()
       return 0
     }
+    leaveEpoch()
     statistics.sleeps.add(1)
     unsafe hot.pointee.slept = true
     return sleep
@@ -234,7 +285,9 @@ package final class EventLoop: @unchecked Sendable {
       submit()
       deliverFinished()
       deliverWritable()
+      if unsafe hot.pointee.mail.hasNews { deliverFinishedMailboxes() }
     } while unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
+      || hot.pointee.mail.hasNews
     while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
   }
 
@@ -260,6 +313,9 @@ package final class EventLoop: @unchecked Sendable {
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       unsafe drop(slot, state, .shutdown)
+    }
+    unsafe hot.pointee.mail.table.forEach { slot, state in
+      unsafe endMailbox(slot, state, reason: .shutdown)
     }
     settle()
     // Swift's jobs must run somewhere; a task that goes on for ever is not waited for.

@@ -18,6 +18,10 @@ package struct LoopTable: ~Copyable {
     var generation: UInt32 = 0
     /// Loops that have had this number.
     var lives: UInt32 = 0
+    /// The directory of its mailboxes' gates, made with the first loop of this number.
+    let gates = Atomic<UInt>(0)
+    /// The loop while it takes messages from threads that hold no reference to it, else 0.
+    let receiver = Atomic<UInt>(0)
   }
 
   // Written once, entries' fields are atomic or the owning thread's alone.

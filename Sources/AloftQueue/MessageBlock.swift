@@ -26,7 +26,8 @@ public struct MessageBlock: @unchecked Sendable, Equatable {
     public var priority: UInt8
     /// What it was allocated as, for whoever frees it.
     public var sizeClass: UInt8
-    public var reserved: UInt16
+    /// The block's place in the memory that it was cut from, likewise.
+    public var index: UInt16
     /// Whose memory the block is; 0 when it came from malloc.
     public var pool: UInt
     /// What holds the bytes when they lie elsewhere; 0 when they follow this header.

@@ -28,10 +28,15 @@ enum {
   ALOFT__EVENT_PROGRESS = 6,  // length: bytes of the queue that a slow peer has taken now
   ALOFT__EVENT_FAILED = 7,    // status: the slot's socket is broken; the owner must close it
   ALOFT__EVENT_REFUSED = 8,   // status: an arriving connection was turned away; tag: listener
+  ALOFT__EVENT_EXITED = 9,    // slot << 32 | length: a process's tag; status: see the flags
 };
 enum {
   // With REFUSED: the listener has been paused, because nothing can be accepted at all.
   ALOFT__FLAG_LISTENER_PAUSED = 1,
+  // With EXITED: status is the exit code; the signal, negated. With neither: somebody else has
+  // waited for the process, and status is -ECHILD.
+  ALOFT__FLAG_EXITED = 2,
+  ALOFT__FLAG_SIGNALED = 4,
 };
 
 typedef struct aloft__event {
@@ -105,6 +110,9 @@ void aloft__loop_close(aloft__loop *loop, void (*closed)(void *context), void *c
 void aloft__loop_wake(aloft__loop *loop);
 // The read arena, so that a write of bytes just read needs no copy.
 void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *bytes);
+// At the end of a turn callback: reads go to `memory` of the same size from now on, which stays the
+// caller's. What they went to before is untouched; the arena that the loop began with is freed.
+void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory);
 
 // Starts a listener in `listener` (an index below 65,536, chosen by the caller, free).
 // `first` binds without SO_REUSEPORT, so that a port in use is an error; the other loops of the
@@ -127,6 +135,29 @@ int aloft__adopt(aloft__loop *loop, int descriptor, uint32_t *slot);
 uint32_t aloft__submit(aloft__loop *loop, aloft__operation *operations, uint32_t count);
 int aloft__connection_name(aloft__loop *loop, uint32_t slot, int peer,
                            struct sockaddr_storage *name, socklen_t *length);
+
+// A process of which we hold nothing but a pidfd and a channel.
+typedef struct aloft__process aloft__process;
+// The child's descriptors 0 to 3, each one of ours or one of these. It has no others.
+#define ALOFT__SPAWN_DESCRIPTORS 4
+enum { ALOFT__SPAWN_CLOSED = -1, ALOFT__SPAWN_NULL = -2, ALOFT__SPAWN_CHANNEL = -3 };
+typedef struct aloft__spawn {
+  const char *path;
+  char *const *arguments;   // the name first, NULL last
+  char *const *environment; // NULL last
+  const char *directory;    // NULL: ours
+  int descriptors[ALOFT__SPAWN_DESCRIPTORS];
+} aloft__spawn;
+
+// Starts a process, in a process group of its own, with no signal blocked, ignored or handled,
+// that is killed when the calling thread ends. Blocks until it has become the program: some 0.5 ms.
+// EXITED follows, once. `channel` is our end of a socket pair, for the caller to adopt or close.
+int aloft__process_start(aloft__loop *loop, const aloft__spawn *how, uint64_t tag,
+                         aloft__process **process, int *channel);
+int aloft__process_signal(aloft__process *process, int number);
+int32_t aloft__process_pid(const aloft__process *process);
+// Once for each process, after EXITED or instead of it: one that still runs is killed and reaped.
+void aloft__process_free(aloft__process *process);
 
 // Any thread.
 int aloft__thread_start(void (*entry)(void *), void *argument, uv_thread_t *thread);

@@ -11,6 +11,11 @@ struct ModelMemory: AtomicMemory {
     ModelMemory(model: model, origin: origin + words)
   }
 
+  func block(at address: UInt) -> ModelMemory {
+    ModelMemory(model: model, origin: Int(bitPattern: address))
+  }
+  static var wordStride: UInt { 1 }
+
   func read(_ word: Int) -> UInt { model.plainRead(origin + word) }
   func write(_ word: Int, _ value: UInt) { model.plainWrite(origin + word, value) }
 
@@ -43,6 +48,8 @@ struct ModelMemory: AtomicMemory {
   func compareExchangeSequential(_ word: Int, _ expected: UInt, _ desired: UInt) -> UInt {
     compareExchange(word, expected, desired, .sequential)
   }
+
+  func fenceSequential() { model.fence(.sequential) }
 
   // MARK: Any order, for litmus tests
 
