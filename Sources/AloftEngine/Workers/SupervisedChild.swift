@@ -4,6 +4,8 @@ package import AloftSupervision
 /// `Supervisor.childStarted` and `childEnded`, there too, at once or later.
 package protocol SupervisedChild: AnyObject {
   var name: String? { get }
+  /// Where it is: for the supervisor's loop.
+  var place: (supervisor: Supervisor, id: ChildID)? { get }
   /// Told once, when it is taken in.
   func adopted(by supervisor: Supervisor, as id: ChildID)
   /// Answered by `childStarted`, or `childEnded`.

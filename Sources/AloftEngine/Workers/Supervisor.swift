@@ -254,6 +254,11 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
 
 /// A supervisor below another, on the same loop.
 extension Supervisor {
+  package var place: (supervisor: Supervisor, id: ChildID)? {
+    guard let parent, let idAsChild else { return nil }
+    return (parent, idAsChild)
+  }
+
   package func adopted(by supervisor: Supervisor, as id: ChildID) {
     precondition(supervisor.loop === loop, "a supervisor lives on the loop of the one above")
     parent = supervisor
