@@ -7,14 +7,14 @@ package enum EndLink {
   /// other: a worker fails, unless it traps that; a mailbox is closed. A mailbox that has ended
   /// already ends the other at once.
   @discardableResult
-  package static func make(_ a: MailboxID, _ b: MailboxID) -> () -> Void {
+  package static func make(_ a: MailboxID, _ b: MailboxID) -> @Sendable () -> Void {
     let pair = Pair()
     let first = watch(a, pair, ends: b)
     let second = watch(b, pair, ends: a)
     pair.watches = [first, second]
     EventLoop.monitor(a, first)
     EventLoop.monitor(b, second)
-    return { pair.undo() }
+    return { _ = pair.undo() }
   }
 
   private final class Pair: @unchecked Sendable {
@@ -23,7 +23,6 @@ package enum EndLink {
     private let isUndone = Atomic<Bool>(false)
 
     /// False for all but the first.
-    @discardableResult
     func undo() -> Bool {
       guard !isUndone.exchange(true, ordering: .acquiringAndReleasing) else { return false }
       for watch in watches { watch.cancel() }

@@ -14,7 +14,7 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   package let name: String?
   package let loop: EventLoop
   package let options: WorkerOptions
-  private let make: () throws -> WorkerBehavior
+  private let make: () throws -> any WorkerBehavior
 
   // The supervisor's loop.
   private weak var supervisor: Supervisor?
@@ -32,7 +32,7 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   /// For any thread to read.
   private let mailboxWord = Atomic<UInt64>(0)
   package private(set) var counts = WorkerCounts()
-  private var behavior: WorkerBehavior?
+  private var behavior: (any WorkerBehavior)?
   /// Closing, because it was told to stop; `closed` follows.
   private var isStopping = false
   /// Its mailbox outlives its handler.
@@ -46,7 +46,7 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   /// - Parameter mailbox: one that is open already on `loop`, without a handler of its own.
   package init(
     name: String? = nil, on loop: EventLoop, options: WorkerOptions = .init(),
-    make: @escaping () throws -> WorkerBehavior
+    make: @escaping () throws -> any WorkerBehavior
   ) {
     self.name = name
     self.loop = loop

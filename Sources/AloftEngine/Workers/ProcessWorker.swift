@@ -24,12 +24,11 @@ package struct ProcessWorkerOptions: Sendable {
 }
 
 /// What a process worker's owner is told, on the worker's loop. One for all incarnations.
-open class ProcessBehavior {
-  package init() {}
-  package func started(_ worker: ProcessWorker, pid: Int32) {}
+package protocol ProcessBehavior: AnyObject {
+  func started(_ worker: ProcessWorker, pid: Int32)
   /// A message from the process; valid until the call returns.
-  package func received(_ worker: ProcessWorker, _ bytes: UnsafeRawBufferPointer) {}
-  package func ended(_ worker: ProcessWorker, _ end: ProcessEnd) {}
+  func received(_ worker: ProcessWorker, _ bytes: UnsafeRawBufferPointer)
+  func ended(_ worker: ProcessWorker, _ end: ProcessEnd)
 }
 
 /// A supervised operating-system process, which lives on its supervisor's loop. What is sent to its
@@ -43,7 +42,7 @@ package final class ProcessWorker: MailboxHandler, SupervisedChild, ChildProcess
   package let loop: EventLoop
   private let stock: ProcessStock
   private let options: ProcessWorkerOptions
-  private let behavior: ProcessBehavior
+  private let behavior: any ProcessBehavior
   private weak var supervisor: Supervisor?
   private var id: ChildID?
   package private(set) var mailbox: MailboxID? {
@@ -65,7 +64,7 @@ package final class ProcessWorker: MailboxHandler, SupervisedChild, ChildProcess
 
   package init(
     name: String? = nil, stock: ProcessStock, options: ProcessWorkerOptions = .init(),
-    behavior: ProcessBehavior, on loop: EventLoop
+    behavior: any ProcessBehavior, on loop: EventLoop
   ) {
     self.name = name
     self.loop = loop

@@ -2,7 +2,7 @@ package import AloftSupervision
 
 /// What a supervisor starts and stops. All calls come on the supervisor's loop; the answers are
 /// `Supervisor.childStarted` and `childEnded`, there too, at once or later.
-package protocol SupervisedChild: AnyObject {
+package protocol SupervisedChild: AnyObject, Sendable {
   var name: String? { get }
   /// Where it is: for the supervisor's loop.
   var place: (supervisor: Supervisor, id: ChildID)? { get }

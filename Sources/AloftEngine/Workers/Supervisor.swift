@@ -88,6 +88,10 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
     return children[Int(id.index)]
   }
 
+  package func child(named name: String) -> (any SupervisedChild)? {
+    find(name).flatMap { child($0) }
+  }
+
   package func forEachChild(_ body: (any SupervisedChild) -> Void) {
     core.forEach { id in
       if let child = children[Int(id.index)] { body(child) }
