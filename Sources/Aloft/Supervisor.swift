@@ -122,6 +122,19 @@ extension Supervisor {
     }
   }
 
+  /// The workers of the supervisor of that name below this one, in the order of starting; none when
+  /// there is no such supervisor.
+  public func workers(below name: String) async throws -> [Worker] {
+    let core = core
+    return try await eventLoop.run {
+      var all: [Worker] = []
+      (core.child(named: name) as? AloftEngine.Supervisor)?.forEachChild { child in
+        if let worker = child as? MailboxWorker { all.append(Worker(core: worker)) }
+      }
+      return all
+    }
+  }
+
   /// All process workers, in the order of starting. O(children).
   public func processes() async throws -> [ProcessWorker] {
     let core = core

@@ -158,7 +158,7 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
   package func childEnded(_ id: ChildID, _ how: ChildEnd, _ error: (any Error)? = nil) {
     // A loop that ends takes all its workers with it; nobody is to be restarted.
     guard loop.isRunning else { return }
-    lastError = error
+    if let error { lastError = error }
     guard core.ended(id, how, now: now) else { return }
     perform()
   }
@@ -181,10 +181,10 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
     case .release(let id): children[Int(id.index)]?.release()
     case .remove(let id): forget(id)
     case .restarting(let id, let wait):
-      guard let observer else { return }
-      observer(
-        .restarting(
-          name: children[Int(id.index)]?.name, id, lastError, afterMilliseconds: wait))
+      let error = lastError
+      lastError = nil
+      observer?(
+        .restarting(name: children[Int(id.index)]?.name, id, error, afterMilliseconds: wait))
     case .up:
       let told = onUp
       onUp = nil
