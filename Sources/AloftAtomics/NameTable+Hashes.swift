@@ -58,7 +58,9 @@ extension NameTable {
   ) -> HashChange {
     var patience = HashPatience()
     while true {
-      if let change = core.tryReplace(name.words, UInt(expected), UInt(value), name.hash) { return change }
+      if let change = core.tryReplace(name.words, UInt(expected), UInt(value), name.hash) {
+        return change
+      }
       patience.wait(core.lines.pool.source)
     }
   }

@@ -17,6 +17,7 @@ enum Code {
   static let closed = Int32(ALOFT_ECLOSED)
   static let wrongThread = Int32(ALOFT_EWRONGTHREAD)
   static let limit = Int32(ALOFT_ELIMIT)
+  static let full = Int32(ALOFT_EFULL)
 }
 
 /// A refusal: its code and its one sentence, which `aloft_last_error_message` tells.

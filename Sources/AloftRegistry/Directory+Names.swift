@@ -65,7 +65,11 @@ extension Directory {
     switch outcome {
     case .bound: return
     case .full:
-      bindings.tidy(target) { isBound($0, to: target) } sweep: { sweep($0, target) }
+      bindings.tidy(target) {
+        isBound($0, to: target)
+      } sweep: {
+        sweep($0, target)
+      }
     case .ended:
       sweep(space, hash, target)
       throw RegistryError(.ownerEnded, holder: target, "\(target) has ended, or never was")
@@ -162,14 +166,14 @@ extension Directory {
         do throws(RegistryError) {
           try register(space, key, target)
           return nil
-        } catch where error.code == .nameTaken {
+        } catch  where error.code == .nameTaken {
           continue
         }
       }
       do throws(RegistryError) {
         try replace(space, key, holder, with: target)
         return holder
-      } catch where error.code == .notOwner || error.code == .nameUnknown {
+      } catch  where error.code == .notOwner || error.code == .nameUnknown {
         continue
       }
     }
