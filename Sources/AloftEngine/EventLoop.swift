@@ -54,8 +54,6 @@ package final class EventLoop: @unchecked Sendable {
   let hot: UnsafeMutablePointer<HotState>
   /// Memory of the messages that are made on the loop's thread.
   package let messages: MessagePool
-  let arenaStart: UInt
-  let arenaEnd: UInt
 
   package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
     throws(EngineError)
@@ -83,8 +81,7 @@ package final class EventLoop: @unchecked Sendable {
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation, lives: lives, number: number,
         mailboxesMax: options.mailboxesMax))
-    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
-    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+    beginArena()
     let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
     unsafe LoopTable.entries[number].receiver.store(address, ordering: .releasing)
   }
@@ -95,6 +92,7 @@ package final class EventLoop: @unchecked Sendable {
   deinit {
     closeDoor()
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    endArena()
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
     messages.end()
@@ -210,7 +208,6 @@ package final class EventLoop: @unchecked Sendable {
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
-      if unsafe hot.pointee.mail.ready.count > 0 { serveMailboxes() }
       if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
