@@ -142,4 +142,7 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
       successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed
     ).original
   }
+
+  @inlinable @inline(__always)
+  public func fenceSequential() { atomicMemoryFence(ordering: .sequentiallyConsistent) }
 }

@@ -229,7 +229,9 @@ extension EventLoop {
       unsafe hot.pointee.mail.pauses.removeValue(forKey: name.rawValue)
     }
     unsafe state.pointee.handler = nil
+    let isNamed = unsafe state.pointee.flags.contains(.named)
     unsafe hot.pointee.table.remove(slot)
     unsafe last?.release()
+    if isNamed { for hook in unsafe hot.pointee.connectionClosedHooks { hook(name) } }
   }
 }

@@ -37,6 +37,8 @@ package final class EventLoop: @unchecked Sendable {
   package let driver: any Driver
   package let inbox: LoopInbox
   package let statistics = LoopStatistics()
+  let epochs = Epochs.shared
+  let epochSlot: Epochs.Slot
   package let mailStatistics = MailStatistics()
   /// Told on the loop that a mailbox's handler threw; the mailbox is suspended by then. Without it
   /// the mailbox ends. Set on the loop, or before it starts.
@@ -52,8 +54,6 @@ package final class EventLoop: @unchecked Sendable {
   let hot: UnsafeMutablePointer<HotState>
   /// Memory of the messages that are made on the loop's thread.
   package let messages: MessagePool
-  let arenaStart: UInt
-  let arenaEnd: UInt
 
   package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
     throws(EngineError)
@@ -67,6 +67,7 @@ package final class EventLoop: @unchecked Sendable {
     self.options = options
     self.driver = driver
     messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
+    epochSlot = epochs.slot(loop: number)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -80,8 +81,7 @@ package final class EventLoop: @unchecked Sendable {
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation, lives: lives, number: number,
         mailboxesMax: options.mailboxesMax))
-    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
-    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+    beginArena()
     let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
     unsafe LoopTable.entries[number].receiver.store(address, ordering: .releasing)
   }
@@ -92,6 +92,7 @@ package final class EventLoop: @unchecked Sendable {
   deinit {
     closeDoor()
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    endArena()
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
     messages.end()
@@ -151,6 +152,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
+    leaveEpoch()
     pthread_setspecific(Self.currentKey, nil)
     messages.flush()
     _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
@@ -194,6 +196,7 @@ package final class EventLoop: @unchecked Sendable {
   /// middle of a poll, which serves the events alone.
   package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
     inbox.awake()
+    enterEpoch()
     readClock()
     unsafe hot.pointee.inTurn = true
     defer { unsafe hot.pointee.inTurn = false }
@@ -205,7 +208,6 @@ package final class EventLoop: @unchecked Sendable {
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
-      if unsafe hot.pointee.mail.ready.count > 0 { serveMailboxes() }
       if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
@@ -230,6 +232,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
   package func prepareToSleep() -> Int64 {
+    announceEpoch()
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
     if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
@@ -247,6 +250,7 @@ package final class EventLoop: @unchecked Sendable {
       inbox.awake()
       return 0
     }
+    leaveEpoch()
     statistics.sleeps.add(1)
     unsafe hot.pointee.slept = true
     return sleep

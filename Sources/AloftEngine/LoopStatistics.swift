@@ -16,6 +16,13 @@ package struct LoopStatistics: ~Copyable {
   package let turns = Atomic<UInt64>(0)
   package let sleeps = Atomic<UInt64>(0)
   package let timersFired = Atomic<UInt64>(0)
+  /// `takeReceived`: by reference; by copy, being small; by copy, the limit of arenas reached.
+  package let takenOver = Atomic<UInt64>(0)
+  package let takenCopied = Atomic<UInt64>(0)
+  package let takenAtLimit = Atomic<UInt64>(0)
+  /// Messages written: sent from where they lie; put together with others, being small.
+  package let messagesPointed = Atomic<UInt64>(0)
+  package let messagesStaged = Atomic<UInt64>(0)
 
   init() {}
 }

@@ -110,6 +110,9 @@ void aloft__loop_close(aloft__loop *loop, void (*closed)(void *context), void *c
 void aloft__loop_wake(aloft__loop *loop);
 // The read arena, so that a write of bytes just read needs no copy.
 void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *bytes);
+// At the end of a turn callback: reads go to `memory` of the same size from now on, which stays the
+// caller's. What they went to before is untouched; the arena that the loop began with is freed.
+void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory);
 
 // Starts a listener in `listener` (an index below 65,536, chosen by the caller, free).
 // `first` binds without SO_REUSEPORT, so that a port in use is an error; the other loops of the

@@ -49,6 +49,8 @@ struct ModelMemory: AtomicMemory {
     compareExchange(word, expected, desired, .sequential)
   }
 
+  func fenceSequential() { model.fence(.sequential) }
+
   // MARK: Any order, for litmus tests
 
   func load(_ word: Int, _ order: Operation.Order) -> UInt {
