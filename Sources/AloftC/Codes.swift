@@ -37,7 +37,9 @@ struct Failure: Error {
         error.errno == -Code.nameTooLong ? Code.nameTooLong : Code.invalid
       case .invalidOption: Code.invalid
       case .system: error.errno > 0 ? -error.errno : Code.invalid
-      case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit, .mailboxLimit: Code.limit
+      case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit, .mailboxLimit, .childLimit:
+        Code.limit
+      case .nameTaken: Code.invalid
       case .inboxFull: Code.wouldBlock
       case .descriptorLimit: Code.descriptorLimit
       case .closed: Code.shutDown

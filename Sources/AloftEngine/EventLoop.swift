@@ -40,6 +40,8 @@ package final class EventLoop: @unchecked Sendable {
   let epochs = Epochs.shared
   let epochSlot: Epochs.Slot
   package let mailStatistics = MailStatistics()
+  /// Touched on the loop's thread only.
+  package let workers = WorkerRoom()
   /// Told on the loop that a mailbox's handler threw; the mailbox is suspended by then. Without it
   /// the mailbox ends. Set on the loop, or before it starts.
   package var onMailboxFailed: ((MailboxID, any Error) -> Void)?
@@ -167,6 +169,8 @@ package final class EventLoop: @unchecked Sendable {
 
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
+    for pool in unsafe hot.pointee.pools { pool.loopEnded() }
+    unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
