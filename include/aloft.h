@@ -37,6 +37,7 @@
 
 #include "aloft/mailbox.h"
 #include "aloft/message.h"
+#include "aloft/registry.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -71,6 +71,15 @@ SIZE(aloft_mailbox_statistics, 56);
 AT(aloft_mailbox_statistics, received, 8);
 AT(aloft_mailbox_statistics, oldest_age_ms, 48);
 
+SIZE(aloft_key, 32);
+AT(aloft_key, length, 4);
+AT(aloft_key, name, 8);
+AT(aloft_key, low, 16);
+AT(aloft_key, high, 24);
+SIZE(aloft_target, 16);
+AT(aloft_target, id, 0);
+AT(aloft_target, kind, 8);
+
 // A code of the system's is its negated errno value.
 #define ERRNO(name) _Static_assert(ALOFT_##name == -name, #name " has another number")
 ERRNO(EPERM);

@@ -43,7 +43,7 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ENFILE, -23, "the system's file table is full")                                           \
   XX(EMFILE, -24, "the process's descriptor limit is too low")                                 \
   XX(EPIPE, -32, "the peer takes no more")                                                     \
-  XX(ENAMETOOLONG, -36, "the path is too long for a Unix-domain socket")                       \
+  XX(ENAMETOOLONG, -36, "the name is too long, or a Unix-domain socket's path")                       \
   XX(EMSGSIZE, -90, "the message is above the size limit")                                     \
   XX(ENOTSUP, -95, "not supported")                                                            \
   XX(EAFNOSUPPORT, -97, "the address family is not supported")                                 \
@@ -60,7 +60,11 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ECLOSED, -4001, "the connection is closed, closing, or was never opened")                 \
   XX(EWRONGTHREAD, -4002, "called on a thread that may not call this")                         \
   XX(ELIMIT, -4003, "a limit that the runtime was created with is reached")                    \
-  XX(EFULL, -4004, "it takes no more now; try again later")
+  XX(EFULL, -4004, "it takes no more now; try again later")                                    \
+  XX(ENAMETAKEN, -4005, "the name is another's")                                               \
+  XX(ENONAME, -4006, "the name stands for nobody")                                             \
+  XX(ENOTOWNER, -4007, "the name is not of the one who was named as its owner")                \
+  XX(EFOREIGN, -4008, "it belongs to another runtime")
 
 #define ALOFT__ENUMERATOR(name, value, text) ALOFT_##name = value,
 enum {
