@@ -154,7 +154,7 @@ public struct IDTableOf<Key: HashKey>: ~Copyable, Sendable {
     }
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func makeRoom() {
     core.lines.grow(enough: Self.linesEnough(counts.sum))
   }

@@ -175,7 +175,7 @@ public struct NameTable: ~Copyable, Sendable {
     }
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func makeRoom() {
     core.lines.grow(enough: Self.linesEnough(counts.sum))
   }
