@@ -26,6 +26,8 @@ struct ConnectionState {
     static let inFrame = Flags(rawValue: 32)
     /// Reads are paused because a mailbox that they feed is above its high-water mark.
     static let pausedByMailbox = Flags(rawValue: 64)
+    /// The registry has names for it.
+    static let named = Flags(rawValue: 128)
   }
 
   /// 0 while the slot is free.
@@ -34,7 +36,8 @@ struct ConnectionState {
   var flags: Flags
   /// A `CloseReason`, packed.
   var reason: UInt8
-  var spare: UInt8
+  /// Somebody wants to hear of the end.
+  var isWatched: Bool
   /// What goes with the reason.
   var detail: UInt32
   /// Bytes in the driver's queue, those included that it has sent and not yet reported: what
@@ -62,7 +65,7 @@ struct ConnectionState {
     self.phase = phase
     flags = []
     reason = 0
-    spare = 0
+    isWatched = false
     detail = 0
     queued = 0
     pending = 0

@@ -37,7 +37,11 @@ package final class EventLoop: @unchecked Sendable {
   package let driver: any Driver
   package let inbox: LoopInbox
   package let statistics = LoopStatistics()
+  let epochs = Epochs.shared
+  let epochSlot: Epochs.Slot
   package let mailStatistics = MailStatistics()
+  /// Touched on the loop's thread only.
+  package let workers = WorkerRoom()
   /// Told on the loop that a mailbox's handler threw; the mailbox is suspended by then. Without it
   /// the mailbox ends. Set on the loop, or before it starts.
   package var onMailboxFailed: ((MailboxID, any Error) -> Void)?
@@ -66,6 +70,7 @@ package final class EventLoop: @unchecked Sendable {
     self.options = options
     self.driver = driver
     messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
+    epochSlot = epochs.slot(loop: number)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -155,6 +160,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
+    leaveEpoch()
     pthread_setspecific(Self.currentKey.load(ordering: .relaxed), nil)
     messages.flush()
     _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
@@ -169,6 +175,8 @@ package final class EventLoop: @unchecked Sendable {
 
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
+    for pool in unsafe hot.pointee.pools { pool.loopEnded() }
+    unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
@@ -198,6 +206,7 @@ package final class EventLoop: @unchecked Sendable {
   /// middle of a poll, which serves the events alone.
   package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
     inbox.awake()
+    enterEpoch()
     readClock()
     unsafe hot.pointee.inTurn = true
     defer { unsafe hot.pointee.inTurn = false }
@@ -233,6 +242,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
   package func prepareToSleep() -> Int64 {
+    announceEpoch()
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
     if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
@@ -250,6 +260,7 @@ package final class EventLoop: @unchecked Sendable {
       inbox.awake()
       return 0
     }
+    leaveEpoch()
     statistics.sleeps.add(1)
     unsafe hot.pointee.slept = true
     return sleep

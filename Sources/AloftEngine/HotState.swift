@@ -43,10 +43,14 @@ struct HotState: ~Copyable {
   /// The memory of the frame that a handler is being told of, if it arrived in parts.
   var frameTold: MessageBlock?
   var mail: Mailroom
+  /// Told of the ends of connections that have names.
+  var connectionClosedHooks: [(ConnectionID) -> Void] = []
   /// The tick at which message memory that is not needed goes back.
   var nextTrim: UInt64 = 0
   /// The message pool that the thread used before it was the loop's.
   var poolBefore: UInt = 0
+  /// Pools whose home this is.
+  var pools: [PoolHome] = []
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,

@@ -36,7 +36,7 @@ struct Bindings: ~Copyable {
 
   enum Outcome {
     case bound
-    /// Bound; now the list is to be tidied. 
+    /// Bound; now the list is to be tidied.
     case full
     /// The owner has ended.
     case ended

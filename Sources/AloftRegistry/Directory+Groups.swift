@@ -6,19 +6,22 @@ extension Directory {
     if member.loop != nil, unsafe !host.isAlive(member) {
       throw RegistryError(.ownerEnded, holder: member, "\(member) has ended, or never was")
     }
+    if enter(group: key, member) { try bind(groups, key.hash, member) }
+  }
+
+  /// The first half of `join`: false when it was a member already.
+  func enter(group key: NameKey, _ member: Target) -> Bool {
     while true {
       guard let found = groups.find(key) else {
         let record = Record(members: [member])
-        guard groups.insert(key, record.target) == nil else {
-          record.free()
-          continue
-        }
-        return try bind(groups, key.hash, member)
+        if groups.insert(key, record.target) == nil { return true }
+        record.free()
+        continue
       }
       switch join(Record(found), member, Kind.group) {
-      case .same: return
+      case .same: return false
       case .sealed: finish(Record(found), groups, hash: key.hash)
-      case .done, .held, .absent: return try bind(groups, key.hash, member)
+      case .done, .held, .absent: return true
       }
     }
   }

@@ -65,7 +65,11 @@ extension Directory {
     switch outcome {
     case .bound: return
     case .full:
-      bindings.tidy(target) { isBound($0, to: target) } sweep: { sweep($0, target) }
+      bindings.tidy(target) {
+        isBound($0, to: target)
+      } sweep: {
+        sweep($0, target)
+      }
     case .ended:
       sweep(space, hash, target)
       throw RegistryError(.ownerEnded, holder: target, "\(target) has ended, or never was")
@@ -122,6 +126,15 @@ extension Directory {
     _ space: borrowing Space, _ key: Space.Key, _ expected: Target, with target: Target
   ) throws(RegistryError) {
     try check(target)
+    if try exchange(space, key, expected, with: target) == .new {
+      try bind(space, space.hash(key), target)
+    }
+  }
+
+  /// The same, to be followed by `bind`.
+  func exchange<Space: KeySpace & ~Copyable>(
+    _ space: borrowing Space, _ key: Space.Key, _ expected: Target, with target: Target
+  ) throws(RegistryError) -> Entered {
     let hash = space.hash(key)
     while true {
       var holder = expected
@@ -147,31 +160,9 @@ extension Directory {
           .notOwner, holder: holder,
           "the name \(space.describe(key)) is not that of \(expected) but of \(holder)")
       }
-      if expected == target { return }
+      if expected == target { return .same }
       unbind(space.kind, hash, expected)
-      return try bind(space, hash, target)
-    }
-  }
-
-  /// Takes a name over from whoever has it; the answer is who had.
-  func takeOver<Space: KeySpace & ~Copyable>(
-    _ space: borrowing Space, _ key: Space.Key, _ target: Target
-  ) throws(RegistryError) -> Target? {
-    while true {
-      guard let holder = find(space, key) else {
-        do throws(RegistryError) {
-          try register(space, key, target)
-          return nil
-        } catch where error.code == .nameTaken {
-          continue
-        }
-      }
-      do throws(RegistryError) {
-        try replace(space, key, holder, with: target)
-        return holder
-      } catch where error.code == .notOwner || error.code == .nameUnknown {
-        continue
-      }
+      return .new
     }
   }
 

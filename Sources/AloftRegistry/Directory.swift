@@ -7,9 +7,6 @@ public protocol DirectoryHost: AnyObject, Sendable {
   func arrangeEnd(of owner: Target) -> Bool
   /// Any thread: whether the owner lives, as far as can be told from here.
   func isAlive(_ owner: Target) -> Bool
-  /// Any thread: has `Directory.reclaim` called with `word` when nobody can be left in a section
-  /// that has begun before.
-  func retire(_ word: UInt)
 }
 
 /// The registry's logic: names and groups, whom they stand for, and who hears of it.
@@ -22,8 +19,7 @@ public protocol DirectoryHost: AnyObject, Sendable {
 /// to bind it to its owner. An owner that has ended by then refuses the binding, and the name is
 /// taken out again; one that ends later finds it. So no name stays behind.
 ///
-/// **Threads**: any, for all calls, from within a section in which nothing that was retired is
-/// reclaimed. No call waits for another thread, but for writers of the same line of a table.
+/// **Threads**: any, for all calls, pinned in `Epochs.shared`. No call waits for another thread, but for writers of the same line of a table.
 @safe
 public final class Directory: @unchecked Sendable {
   // @unchecked: the tables are any thread's; `host` is set once, before any other call.
@@ -79,22 +75,21 @@ public final class Directory: @unchecked Sendable {
 
   // MARK: What was retired
 
-  /// Whoever runs the logic: what was given to `DirectoryHost.retire` may go now.
-  public static func reclaim(_ word: UInt) {
-    let pointer = unsafe UnsafeMutableRawPointer(bitPattern: word & ~1).unsafelyUnwrapped
-    if word & 1 == 0 {
-      unsafe pointer.deallocate()
-    } else {
-      unsafe Unmanaged<Watch>.fromOpaque(pointer).release()
-    }
-  }
-
+  /// A block whose first 16 bytes nobody reads any more.
   func retire(_ block: UnsafeMutableRawPointer) {
-    unsafe host.retire(UInt(bitPattern: block))
+    unsafe Epochs.shared.retire(block) { block in unsafe block.deallocate() }
   }
 
+  /// The reference that a record had.
   func retire(_ watch: Watch) {
-    unsafe host.retire(UInt(bitPattern: Unmanaged.passUnretained(watch).toOpaque()) | 1)
+    let node = UnsafeMutablePointer<UInt>.allocate(capacity: 3)
+    unsafe node[2] = unsafe UInt(bitPattern: Unmanaged.passUnretained(watch).toOpaque())
+    unsafe Epochs.shared.retire(node) { block in
+      let node = unsafe block.assumingMemoryBound(to: UInt.self)
+      let watch = unsafe UnsafeRawPointer(bitPattern: node[2]).unsafelyUnwrapped
+      unsafe Unmanaged<Watch>.fromOpaque(watch).release()
+      unsafe block.deallocate()
+    }
   }
 
   // MARK: Counts

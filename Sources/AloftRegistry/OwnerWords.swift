@@ -18,7 +18,9 @@ struct OwnerWords: ~Copyable {
 
   deinit {
     for directory in 0..<(2 * Self.loopsMax) {
-      guard let block = unsafe Self.pointer(directories.memory.loadAcquire(directory)) else { continue }
+      guard let block = unsafe Self.pointer(directories.memory.loadAcquire(directory)) else {
+        continue
+      }
       let memory = unsafe HardwareMemory(base: block)
       for chunk in 0..<Self.chunkCount(directory) {
         unsafe Self.pointer(memory.loadAcquire(chunk))?.deallocate()

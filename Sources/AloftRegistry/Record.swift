@@ -16,6 +16,8 @@ import Synchronization
 struct Record: Equatable {
   /// The address of its state, and on a line of its own whose turn it is.
   private static let bytes = 2 * MemoryLine.bytes
+  /// The first 16 bytes of what is retired are `Epochs`' while others may still read the rest.
+  private static let stateWord = 2
 
   let base: UnsafeMutableRawPointer
 
@@ -30,7 +32,7 @@ struct Record: Equatable {
     unsafe base = .allocate(byteCount: Self.bytes, alignment: MemoryLine.bytes)
     unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.bytes)
     let state = RecordState(version: 0, isSealed: false, members: members, watches: watches)
-    memory.storeRelease(0, state.address)
+    memory.storeRelease(Self.stateWord, state.address)
   }
 
   static func == (a: Record, b: Record) -> Bool { unsafe a.base == b.base }
@@ -38,12 +40,12 @@ struct Record: Equatable {
   var target: Target { unsafe Target(word: UInt64(UInt(bitPattern: base)) | 4) }
 
   @inline(__always)
-  var state: RecordState { RecordState(address: memory.loadAcquire(0)) }
+  var state: RecordState { RecordState(address: memory.loadAcquire(Self.stateWord)) }
 
   /// Puts `next` in the place of `old`; false when another change came first, and `next` is gone.
   /// With true, `old` is the caller's to retire.
   func exchange(_ old: RecordState, _ next: RecordState) -> Bool {
-    if memory.compareExchangeSequential(0, old.address, next.address) == old.address {
+    if memory.compareExchangeSequential(Self.stateWord, old.address, next.address) == old.address {
       return true
     }
     next.free()
@@ -65,7 +67,7 @@ struct Record: Equatable {
 
 /// One state of a ``Record``; immutable once it is published.
 ///
-///     version | members << 32, sealed << 63, watches | members … | watches …
+///     16 bytes for `Epochs` | version | members << 32, sealed << 63, watches | members … | watches …
 @safe
 struct RecordState {
   let pointer: UnsafeMutablePointer<UInt>
@@ -75,11 +77,11 @@ struct RecordState {
   }
 
   init(version: UInt, isSealed: Bool, members: some Collection<Target>, watches: [Watch]) {
-    unsafe pointer = .allocate(capacity: 2 + members.count + watches.count)
-    unsafe pointer[0] = version
-    unsafe pointer[1] =
+    unsafe pointer = .allocate(capacity: Self.first + members.count + watches.count)
+    unsafe pointer[2] = version
+    unsafe pointer[3] =
       UInt(members.count) << 32 | UInt(watches.count) | (isSealed ? Self.sealed : 0)
-    var index = 2
+    var index = Self.first
     for member in members {
       unsafe pointer[index] = UInt(member.word)
       index += 1
@@ -91,18 +93,19 @@ struct RecordState {
   }
 
   private static let sealed: UInt = 1 << 63
+  private static let first = 4
 
   var address: UInt { unsafe UInt(bitPattern: pointer) }
   /// One up with each change of the members.
-  var version: UInt { unsafe pointer[0] }
+  var version: UInt { unsafe pointer[2] }
   /// Nothing is changed any more: the entry is about to lead elsewhere.
-  var isSealed: Bool { unsafe pointer[1] & Self.sealed != 0 }
+  var isSealed: Bool { unsafe pointer[3] & Self.sealed != 0 }
   @inline(__always)
-  var count: Int { unsafe Int(pointer[1] & ~Self.sealed) >> 32 }
-  var watchCount: Int { unsafe Int(pointer[1] & 0xFFFF_FFFF) }
+  var count: Int { unsafe Int(pointer[3] & ~Self.sealed) >> 32 }
+  var watchCount: Int { unsafe Int(pointer[3] & 0xFFFF_FFFF) }
 
   @inline(__always)
-  subscript(index: Int) -> Target { unsafe Target(word: UInt64(pointer[2 + index])) }
+  subscript(index: Int) -> Target { unsafe Target(word: UInt64(pointer[Self.first + index])) }
 
   func contains(_ member: Target) -> Bool {
     for index in 0..<count where self[index] == member { return true }
@@ -114,7 +117,7 @@ struct RecordState {
   /// Alive while the caller's section holds: a watch is let go of by `retire` as well.
   var watches: [Watch] {
     (0..<watchCount).map { index in
-      let address = unsafe UnsafeRawPointer(bitPattern: pointer[2 + count + index])
+      let address = unsafe UnsafeRawPointer(bitPattern: pointer[Self.first + count + index])
       return unsafe Unmanaged<Watch>.fromOpaque(address.unsafelyUnwrapped).takeUnretainedValue()
     }
   }

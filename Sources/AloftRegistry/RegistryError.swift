@@ -10,7 +10,7 @@ public struct RegistryError: Error, Hashable, Sendable, CustomStringConvertible 
   public var holder: Target?
   public var message: String
 
-  init(_ code: Code, holder: Target? = nil, _ message: String) {
+  public init(_ code: Code, holder: Target? = nil, _ message: String) {
     self.code = code
     self.holder = holder
     self.message = message

@@ -40,6 +40,7 @@ struct ForgetfulMemory: AtomicMemory, @unchecked Sendable {
   func compareExchangeSequential(_ word: Int, _ expected: UInt, _ desired: UInt) -> UInt {
     real.compareExchangeSequential(word, expected, desired)
   }
+  func fenceSequential() {}
 }
 
 /// Proof that ThreadSanitizer sees into the rings: the same algorithm over a memory that forgets
