@@ -67,6 +67,36 @@ public struct Registry: Sendable {
     names.find(WideID(id)).flatMap { Target($0) }
   }
 
+  /// Looks many names up: as many calls of `lookUp`, but sixteen at a time, so that waiting for
+  /// memory overlaps. Each look-up is one by itself. `body` is called for each, in order.
+  public func lookUp(
+    each names: Span<Name>, _ body: (_ place: Int, _ target: Target?) -> Void
+  ) {
+    unsafe forSixteenEach(names) { start, keys in
+      unsafe self.names.find(keys) { place, target in
+        body(start + place, target.flatMap { Target($0) })
+      }
+    }
+  }
+
+  /// Calls `body` with the keys of up to 16 names, and where these begin, until all had their turn.
+  func forSixteenEach(
+    _ names: Span<Name>, _ body: (_ start: Int, UnsafeBufferPointer<NameKey>) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: NameKey.self, capacity: 16) { keys in
+      var start = 0
+      while start < names.count {
+        let count = min(16, names.count - start)
+        for place in 0..<count {
+          // The bytes stay where they are, for the names are borrowed.
+          unsafe (keys.baseAddress! + place).initialize(to: names[start + place].withKey { $0 })
+        }
+        unsafe body(start, UnsafeBufferPointer(rebasing: UnsafeBufferPointer(keys)[..<count]))
+        start += count
+      }
+    }
+  }
+
   @inline(__always)
   private func find(_ bytes: UnsafeRawBufferPointer) -> Target? {
     guard Name.lengths ~= bytes.count else { return nil }

@@ -219,7 +219,8 @@ final class QueueLoopProducers: @unchecked Sendable {
     for target in 0..<shape.loops {
       var out = -handled[target].pointee.load(ordering: .acquiring)
       for source in 0..<shape.loops {
-        out += source == mine
+        out +=
+          source == mine
           ? counts[target] : sent[source][target].pointee.load(ordering: .relaxed)
       }
       room = min(room, shape.window - out)

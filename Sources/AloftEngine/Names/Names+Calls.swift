@@ -43,6 +43,16 @@ extension Names {
     return target.kind == .record ? findWatched(.wideID(id)) : target
   }
 
+  /// Looks up to 16 names up together.
+  package func find(
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ target: Target?) -> Void
+  ) {
+    unsafe directory.look(keys) { place, target in
+      guard let target, target.kind == .record else { return body(place, target) }
+      body(place, unsafe findWatched(.name(keys[place])))
+    }
+  }
+
   @inline(never)
   func findWatched(_ key: RegistryKey) -> Target? { section { $0.find(key) } }
 

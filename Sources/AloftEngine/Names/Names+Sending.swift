@@ -75,7 +75,7 @@ extension Names {
   /// Sends a message to each of up to 16 names, which are looked up together.
   package func send(
     _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
-    _ done: (RouteResult) -> Void
+    done: (RouteResult) -> Void
   ) {
     unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
       unsafe directory.look(keys) { place, target in
