@@ -40,6 +40,14 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let mailboxLimit = Code(value: 12)
     /// What was waited for did not come in time.
     public static let timedOut = Code(value: 13)
+    /// A child of that name is there already.
+    public static let nameTaken = Code(value: 20)
+    /// The supervisor has as many children as it may have.
+    public static let childLimit = Code(value: 21)
+    /// A supervisor has ended because its children failed too often.
+    public static let tooManyRestarts = Code(value: 22)
+    /// A child did not come up when its supervisor was started.
+    public static let startFailed = Code(value: 23)
   }
 
   public let code: Code
@@ -73,6 +81,8 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
       case .timerLimit: .timerLimit
       case .invalidOption: .invalidOption
       case .mailboxLimit: .mailboxLimit
+      case .nameTaken: .nameTaken
+      case .childLimit: .childLimit
       }
     self.init(code, errno: error.errno, error.message)
   }

@@ -41,6 +41,12 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
   @inlinable @inline(__always)
   public static var wordStride: UInt { 8 }
 
+  /// For bricks that take the address of a word of their owner's.
+  @inlinable @inline(__always)
+  public func address(ofWord word: Int) -> UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(plain(word))
+  }
+
   // MARK: Plain
 
   @inlinable @inline(__always)

@@ -36,7 +36,8 @@ struct ConnectionState {
   var flags: Flags
   /// A `CloseReason`, packed.
   var reason: UInt8
-  var spare: UInt8
+  /// Somebody wants to hear of the end.
+  var isWatched: Bool
   /// What goes with the reason.
   var detail: UInt32
   /// Bytes in the driver's queue, those included that it has sent and not yet reported: what
@@ -64,7 +65,7 @@ struct ConnectionState {
     self.phase = phase
     flags = []
     reason = 0
-    spare = 0
+    isWatched = false
     detail = 0
     queued = 0
     pending = 0

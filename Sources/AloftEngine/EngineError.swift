@@ -3,6 +3,7 @@ package struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
   package enum Code: Hashable, Sendable {
     case invalidAddress, system, connectionLimit, listenerLimit, inboxFull, loopLimit
     case descriptorLimit, closed, timerLimit, invalidOption, mailboxLimit
+    case nameTaken, childLimit
   }
 
   package var code: Code

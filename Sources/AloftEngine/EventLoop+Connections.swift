@@ -190,6 +190,7 @@ extension EventLoop {
   package func drain() {
     preconditionOnLoop()
     unsafe hot.pointee.draining = true
+    for pool in unsafe hot.pointee.pools { pool.drainAtShutdown() }
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       guard unsafe state.pointee.phase == .open, let handler = unsafe state.pointee.handler else {
@@ -218,6 +219,7 @@ extension EventLoop {
     let name = unsafe id(slot, state.pointee.generation)
     let reason = unsafe state.pointee.closeReason
     unsafe handler._withUnsafeGuaranteedRef { $0.closed(name, reason) }
+    if unsafe state.pointee.isWatched { workers.ends.ended(name, reason) }
     // A handler set during `closed` is the one to release.
     let last = unsafe state.pointee.handler
     if unsafe state.pointee.timer != 0 {

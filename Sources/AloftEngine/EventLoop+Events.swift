@@ -38,6 +38,7 @@ extension EventLoop {
     case .accepted: accepted(event.slot, listener: event.tag)
     case .handed: handed(descriptor: Int32(bitPattern: event.length), listener: event.tag)
     case .refused: refused(event)
+    case .exited: exited(event)
     case .connected: connected(event.slot)
     case .end: ended(event.slot)
     case .progress: progressed(event.slot, sent: event.length)

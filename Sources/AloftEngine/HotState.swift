@@ -49,6 +49,8 @@ struct HotState: ~Copyable {
   var nextTrim: UInt64 = 0
   /// The message pool that the thread used before it was the loop's.
   var poolBefore: UInt = 0
+  /// Pools whose home this is.
+  var pools: [PoolHome] = []
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,

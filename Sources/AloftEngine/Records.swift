@@ -19,6 +19,8 @@ package enum EventKind: UInt8 {
   case failed = 7
   /// `status`: the listener `tag` had to turn a connection away.
   case refused = 8
+  /// `slot << 32 | length` is the tag of a process that has ended; `flags` says what `status` is.
+  case exited = 9
 }
 
 @safe
@@ -33,6 +35,9 @@ package struct Event {
 
   /// With `refused`: the listener is paused, because nothing can be accepted at all.
   package static let listenerPaused: UInt8 = 1
+  /// With `exited`: the status is an exit code; a signal, negated; without either, an errno value.
+  package static let processExited: UInt8 = 2
+  package static let processSignaled: UInt8 = 4
 
   package init(
     _ kind: EventKind, slot: UInt32 = .max, tag: UInt16 = 0, status: Int32 = 0, flags: UInt8 = 0,

@@ -4,7 +4,7 @@ import Glibc
 extension HashMemory {
   /// Memory straight from the system, in huge pages where it's large, and taken as it's touched: a
   /// table of millions of entries spans more small pages than the processor has translations for.
-  package static let system = unsafe HashMemory(
+  package static let hugePages = unsafe HashMemory(
     allocate: { bytes in unsafe SystemMemory.map(bytes) },
     release: { start, bytes in unsafe SystemMemory.unmap(start, bytes) },
     yield: { sched_yield() })

@@ -45,6 +45,13 @@ package struct PoolState: ~Copyable {
   /// Whether the slot holds a resource, as far as the engine has been told to use one.
   package func isOut(_ slot: Int) -> Bool { slots[slot].state == .out }
 
+  /// Those that have to come home, wherever they are.
+  package func forEachRecalled(_ body: (Int) -> Void) {
+    for slot in slots.indices where slots[slot].isRecalled && slots[slot].state == .out {
+      body(slot)
+    }
+  }
+
   // MARK: Those who ask
 
   /// First call: opens the resources that are kept.
@@ -52,9 +59,11 @@ package struct PoolState: ~Copyable {
     openWhatIsMissing(now, &actions)
   }
 
-  /// `waiter` comes from `queue.reserve`; each is answered once, by `lend` or `refuse`.
+  /// `waiter` comes from `queue.reserve`; each is answered once, by `lend` or `refuse`. It has
+  /// waited since `since`, on its way here.
   package mutating func leaseRequested(
-    _ waiter: WaiterID, deadline: UInt64, now: UInt64, into actions: inout [PoolAction]
+    _ waiter: WaiterID, since: UInt64, deadline: UInt64, now: UInt64,
+    into actions: inout [PoolAction]
   ) {
     if phase != .open { return refuse(waiter, .closed, &actions) }
     if queue.count >= limits.waitersMax {
@@ -62,7 +71,7 @@ package struct PoolState: ~Copyable {
         waiter, .queueFull(waiting: queue.count, max: limits.waitersMax), &actions)
     }
     if let down = upstreamsDown(now) { return refuse(waiter, down, &actions) }
-    queue.append(waiter, deadline: deadline, now: now)
+    queue.append(waiter, since: min(since, now), deadline: deadline)
     actions.append(.seek)
   }
 

@@ -46,12 +46,12 @@ package struct WaiterQueue: ~Copyable {
   }
 
   /// At the end. `deadline` 0 means none.
-  mutating func append(_ waiter: WaiterID, deadline: UInt64, now: UInt64) {
+  mutating func append(_ waiter: WaiterID, since: UInt64, deadline: UInt64) {
     let last = places[0].previous
     let index = Int(waiter.index)
     places[index].previous = last
     places[index].next = 0
-    places[index].since = now
+    places[index].since = since
     places[index].isWaiting = true
     places[Int(last)].next = waiter.index
     places[0].previous = waiter.index

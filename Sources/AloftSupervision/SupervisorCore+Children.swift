@@ -177,6 +177,8 @@ extension SupervisorCore {
     return records[index].state == .running
   }
 
+  package func knows(_ id: ChildID) -> Bool { find(id) != nil }
+
   package func isDown(_ id: ChildID) -> Bool {
     guard let index = find(id) else { return true }
     return records[index].state == .idle

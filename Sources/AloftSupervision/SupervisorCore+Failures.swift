@@ -120,5 +120,5 @@ extension SupervisorCore {
 
   /// A supervisor that has failed may be started again by the one above, with its children's
   /// mailboxes as they are.
-  var keepsAtEnd: Bool { end != nil && end != .shutDown }
+  var keepsAtEnd: Bool { end != nil && (end != .shutDown || isKeptAtEnd) }
 }

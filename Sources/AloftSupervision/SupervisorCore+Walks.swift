@@ -9,9 +9,11 @@ extension SupervisorCore {
   }
 
   /// Stops all children, the last one first; `ended` follows. False when it was ending already.
+  /// - Parameter keep: the supervisor is to be started again: children hold on to what is theirs.
   @discardableResult
-  package mutating func shutDown(now: UInt64) -> Bool {
+  package mutating func shutDown(keep: Bool = false, now: UInt64) -> Bool {
     guard !isEnding else { return false }
+    isKeptAtEnd = keep
     finish(.shutDown)
     continueWalk(now)
     return true

@@ -51,6 +51,7 @@ package struct SupervisorCore: ~Copyable {
   /// The children that were there at the start have not all come up.
   var isInitial = true
   var end: SupervisorEnd?
+  var isKeptAtEnd = false
   var delay: UInt64 = 0
   var delayEpoch: UInt32 = 0
 

@@ -7,7 +7,7 @@ import Synchronization
 @safe
 package final class UVDriver: Driver, @unchecked Sendable {
   // @unchecked: the shim's loop is used on its own thread only; `wake` is made for any.
-  private let loop: OpaquePointer
+  let loop: OpaquePointer
   private let isHosted: Bool
   private let isClosed = Atomic<Bool>(false)
   private let wakers = Atomic<Int>(0)

@@ -179,6 +179,8 @@ int aloft__descriptor_limit(uint64_t *limit, uint64_t *in_use);
 void *aloft__pages_allocate(size_t bytes);
 void aloft__pages_free(void *pages, size_t bytes);
 int aloft__pin_thread(int cpu);
+// The processor that the calling thread is on, for a moment at least; no system call.
+int aloft__processor(void);
 const char *aloft__error_name(int status);
 const char *aloft__error_text(int status);
 

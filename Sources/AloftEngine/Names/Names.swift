@@ -20,7 +20,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     for loop in loops { numbers[loop.number] = true }
     self.numbers = numbers
     self.loops = loops
-    directory = Directory(seed: Self.seed, memory: .system, host: self)
+    directory = Directory(seed: Self.seed, memory: .hugePages, host: self)
     for loop in loops {
       // The loops run no longer than whoever keeps this.
       loop.addMailboxClosedHook { [unowned self] id, _ in end(.mailbox(id.rawValue)) }
