@@ -50,6 +50,7 @@ extension EventLoop {
     }
     let block = address(shared, to: id, priority)
     if unsafe !hot.pointee.inTurn { readClockBetweenTurns() }
+    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, id.slot, state)
     return .accepted
   }

@@ -3,7 +3,7 @@ import AloftQueue
 
 /// Messages in: from the inbox to their mailboxes, and from there to the handlers.
 extension EventLoop {
-  /// A message has come to this loop.
+  /// A message has come to this loop, and its `arrived` says when.
   @inline(__always)
   func deliver(_ block: MessageBlock) {
     let id = unsafe block.header.pointee.target
@@ -23,7 +23,6 @@ extension EventLoop {
   func enqueue(
     _ block: MessageBlock, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
-    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe state.pointee.queue.push(block)
     let flags = unsafe state.pointee.flags
     if flags.isDisjoint(with: [.ready, .suspended]) {

@@ -107,6 +107,7 @@ extension EventLoop {
     _ waiting: WaitingSend, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
     let block = address(waiting.block, to: waiting.id, waiting.priority)
+    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, slot, state)
     waiting.finish(.accepted)
   }
