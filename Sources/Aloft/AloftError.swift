@@ -40,7 +40,8 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let mailboxLimit = Code(value: 12)
     /// What was waited for did not come in time.
     public static let timedOut = Code(value: 13)
-    /// A child of that name is there already.
+    /// A child of that name is there already; or a registered name is another's, who is the error's
+    /// `holder`.
     public static let nameTaken = Code(value: 20)
     /// The supervisor has as many children as it may have.
     public static let childLimit = Code(value: 21)

@@ -131,22 +131,20 @@ extension Registry.HashedKey {
 
 extension AloftError.Code {
   /// A name without any byte.
-  public static let nameEmpty = Self(value: 20)
+  public static let nameEmpty = Self(value: 30)
   /// A name above 255 bytes.
-  public static let nameTooLong = Self(value: 21)
-  /// The name is another's, who is the error's `holder`.
-  public static let nameTaken = Self(value: 22)
+  public static let nameTooLong = Self(value: 31)
   /// The name, or the group, is nobody's.
-  public static let nameUnknown = Self(value: 23)
+  public static let nameUnknown = Self(value: 32)
   /// The name is not that of whom it was to be taken from; or who was to leave a group is none of
   /// its members.
-  public static let notOwner = Self(value: 24)
+  public static let notOwner = Self(value: 33)
   /// Who was to be named has ended, or never was.
-  public static let ownerEnded = Self(value: 25)
+  public static let ownerEnded = Self(value: 34)
   /// Who was to be named is of another runtime.
-  public static let foreignOwner = Self(value: 26)
+  public static let foreignOwner = Self(value: 35)
   /// As many names have owners as there can be: 4,294,967,295.
-  public static let registryFull = Self(value: 27)
+  public static let registryFull = Self(value: 36)
 }
 
 extension AloftError {

@@ -76,6 +76,7 @@ struct DirectoryTests {
 
   @Test("A target's word gives back what was put in")
   func words() {
+    #expect([0, 2, 4, 8, 12].allSatisfy { Target.mailbox($0).kind == .mailbox })
     let connection = Target.connection(0x00AB_CDEF_1234_5679)
     #expect(connection.kind == .connection && connection.rawValue == 0x00AB_CDEF_1234_5679)
     #expect(connection.loop == 0xAB && connection.slot == 0xC_DEF1)

@@ -10,7 +10,7 @@ import Testing
 struct RaceTests {
   @Test("A name never outlives its owner", arguments: [4, 8])
   func ends(threads: Int) {
-    let outcome = race(threads: threads, rounds: 3_000, isForgetful: false)
+    let outcome = race(threads: threads, rounds: 4_000, isForgetful: false)
     #expect(outcome.left == 0, "\(outcome.left) names of owners that have ended")
     #expect(outcome.registered > 0 && outcome.refused > 0)
     print("ends: \(outcome.registered) registered, \(outcome.refused) came too late")
@@ -18,7 +18,7 @@ struct RaceTests {
 
   @Test("A registry that isn't told of ends is found out")
   func forgetful() {
-    #expect(race(threads: 4, rounds: 200, isForgetful: true).left > 0)
+    #expect(race(threads: 4, rounds: 500, isForgetful: true).left > 0)
   }
 
   private func race(
@@ -28,18 +28,17 @@ struct RaceTests {
     let world = World(slots: slots, isForgetful: isForgetful)
     let (registered, refused) = (Counter(), Counter())
     do {
-      let over = Flag()
+      let done = Counter()
       let ender: @Sendable () -> Void = {
         var dice = Dice(1)
-        for _ in 0..<rounds { world.end(dice.roll(slots), thenBegin: true) }
-        over.value.store(true, ordering: .releasing)
+        while done.value.load(ordering: .acquiring) < threads - 1 {
+          world.end(dice.roll(slots), thenBegin: true)
+        }
       }
       let registrants = (1..<threads).map { thread -> @Sendable () -> Void in
         {
           var dice = Dice(UInt64(thread) + 100)
-          var round = 0
-          while !over.value.load(ordering: .acquiring) {
-            round += 1
+          for round in 0..<rounds {
             let owner = world.owner(dice.roll(slots))
             let name = "\(thread) \(round % 64)"
             do throws(RegistryError) {
@@ -65,6 +64,7 @@ struct RaceTests {
               if error.code == .ownerEnded { refused.value.add(1, ordering: .relaxed) }
             }
           }
+          done.value.add(1, ordering: .releasing)
         }
       }
       runThreads([ender] + registrants)
@@ -156,8 +156,4 @@ struct RaceTests {
 
 final class Counter: Sendable {
   let value = Atomic<Int>(0)
-}
-
-final class Flag: Sendable {
-  let value = Atomic<Bool>(false)
 }

@@ -35,13 +35,14 @@ final class World: DirectoryHost, @unchecked Sendable {
   }
 
   func isAlive(_ owner: Target) -> Bool {
-    owner.slot < slotCount && owner.generation & 1 != 0
-      && slots[owner.slot].load(ordering: .sequentiallyConsistent) >> 1 == owner.generation
+    guard owner.slot < slotCount else { return false }
+    let generation = slots[owner.slot].load(ordering: .sequentiallyConsistent) >> 1
+    return generation & 1 != 0 && Self.owner(owner.slot, generation) == owner
   }
 
   func arrangeEnd(of owner: Target) -> Bool {
     if isForgetful { return isAlive(owner) }
-    guard owner.slot < slotCount else { return false }
+    guard isAlive(owner) else { return false }
     var word = slots[owner.slot].load(ordering: .relaxed)
     while word >> 1 == owner.generation {
       let (done, seen) = slots[owner.slot].compareExchange(

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// A mailbox for each name, on two event loops in turn, and the names themselves, of 24 bytes.
-final class RegistryRig {
+final class RegistryRig: Sendable {
   let runtime: Runtime
   let registry: Registry
   let loops: [EventLoop]
