@@ -131,20 +131,22 @@ extension Registry.HashedKey {
 
 extension AloftError.Code {
   /// A name without any byte.
-  public static let nameEmpty = Self(value: 30)
+  public static let nameEmpty = Self(value: 20)
   /// A name above 255 bytes.
-  public static let nameTooLong = Self(value: 31)
+  public static let nameTooLong = Self(value: 21)
+  /// The name is another's, who is the error's `holder`; or a child of that name is there already.
+  public static let nameTaken = Self(value: 22)
   /// The name, or the group, is nobody's.
-  public static let nameUnknown = Self(value: 32)
+  public static let nameUnknown = Self(value: 23)
   /// The name is not that of whom it was to be taken from; or who was to leave a group is none of
   /// its members.
-  public static let notOwner = Self(value: 33)
+  public static let notOwner = Self(value: 24)
   /// Who was to be named has ended, or never was.
-  public static let ownerEnded = Self(value: 34)
+  public static let ownerEnded = Self(value: 25)
   /// Who was to be named is of another runtime.
-  public static let foreignOwner = Self(value: 35)
+  public static let foreignOwner = Self(value: 26)
   /// As many names have owners as there can be: 4,294,967,295.
-  public static let registryFull = Self(value: 36)
+  public static let registryFull = Self(value: 27)
 }
 
 extension AloftError {

@@ -57,7 +57,7 @@ extension EventLoop {
     unsafe hold?.release()
   }
 
-  private func sendUnrefused(_ word: UInt) {
+  func sendUnrefused(_ word: UInt) {
     if isCurrent, !ended.load(ordering: .relaxed) {
       unsafe hot.pointee.jobs.append(word)
       return

@@ -1,5 +1,5 @@
 import AloftAtomics
-import AloftQueue
+package import AloftQueue
 
 /// Messages in: from the inbox to their mailboxes, and from there to the handlers.
 extension EventLoop {
@@ -139,5 +139,20 @@ extension EventLoop {
     } else {
       unsafe endMailbox(slot, state, reason: .failed)
     }
+  }
+}
+
+extension EventLoop {
+  /// The next message of a mailbox, suspended or not, handed to the caller with its reference; nil
+  /// when none waits.
+  package func takeMessage(_ id: MailboxID) -> MessageBlock? {
+    preconditionOnLoop()
+    guard let state = unsafe findMailbox(id), let block = unsafe state.pointee.queue.pop() else {
+      return nil
+    }
+    unsafe hot.pointee.mail.table.counts(id.slot).pointee.handled &+= 1
+    mailStatistics.handled.add(1)
+    unsafe madeRoom(id.slot, state, 1)
+    return block
   }
 }
