@@ -58,7 +58,7 @@ public struct Registry: Sendable {
   /// A name that was hashed beforehand: for names that are looked up again and again.
   @inline(__always)
   public func lookUp(_ name: Name) -> Target? {
-    name.withKey { names.find($0).flatMap { Target($0) } }
+    name.withKey { find($0) }
   }
 
   public func lookUp(_ id: UInt64) -> Target? { names.find(id).flatMap { Target($0) } }
@@ -83,13 +83,21 @@ public struct Registry: Sendable {
   func forSixteenEach(
     _ names: Span<Name>, _ body: (_ start: Int, UnsafeBufferPointer<NameKey>) -> Void
   ) {
+    unsafe names.withUnsafeBufferPointer { names in
+      unsafe forSixteenEach(names, body)
+    }
+  }
+
+  private func forSixteenEach(
+    _ names: UnsafeBufferPointer<Name>, _ body: (_ start: Int, UnsafeBufferPointer<NameKey>) -> Void
+  ) {
     unsafe withUnsafeTemporaryAllocation(of: NameKey.self, capacity: 16) { keys in
       var start = 0
       while start < names.count {
         let count = min(16, names.count - start)
         for place in 0..<count {
-          // The bytes stay where they are, for the names are borrowed.
-          unsafe (keys.baseAddress! + place).initialize(to: names[start + place].withKey { $0 })
+          unsafe (keys.baseAddress! + place).initialize(
+            to: Name.key(at: names.baseAddress! + start + place))
         }
         unsafe body(start, UnsafeBufferPointer(rebasing: UnsafeBufferPointer(keys)[..<count]))
         start += count
@@ -100,7 +108,20 @@ public struct Registry: Sendable {
   @inline(__always)
   private func find(_ bytes: UnsafeRawBufferPointer) -> Target? {
     guard Name.lengths ~= bytes.count else { return nil }
-    return unsafe names.find(names.hashed(bytes)).flatMap { Target($0) }
+    return unsafe find(names.looker.key(bytes))
+  }
+
+  @inline(__always)
+  private func find(_ key: NameKey) -> Target? {
+    guard let word = names.looker.find(key) else { return nil }
+    let target = AloftRegistry.Target(word: word)
+    if target.isMailbox { return .mailbox(Mailbox(rawValue: target.rawValue)) }
+    return findRare(key, target)
+  }
+
+  @inline(never)
+  private func findRare(_ key: NameKey, _ target: AloftRegistry.Target) -> Target? {
+    (target.kind == .record ? names.findWatched(.name(key)) : target).flatMap { Target($0) }
   }
 
   // MARK: Changing

@@ -70,7 +70,7 @@ struct RaceTests {
       runThreads([ender] + registrants)
     }
     for slot in 0..<slots { world.end(slot) }
-    let directory = world.directory!
+    let directory = world.directory
     return (
       directory.nameCount + directory.idCount + directory.groupCount,
       registered.value.load(ordering: .relaxed), refused.value.load(ordering: .relaxed)

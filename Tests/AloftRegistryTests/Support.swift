@@ -13,14 +13,15 @@ final class World: DirectoryHost, @unchecked Sendable {
   let slotCount: Int
   /// Wrong on purpose: says that owners live without seeing to it that their end is told.
   let isForgetful: Bool
-  private(set) var directory: Directory!
+  let directory: Directory
 
   init(slots count: Int, isForgetful: Bool = false) {
     slotCount = count
     self.isForgetful = isForgetful
     slots = .allocate(capacity: count)
     for slot in 0..<count { (slots + slot).initialize(to: Atomic(1 << 1)) }
-    directory = Directory(seed: 4711, memory: .plain, host: self)
+    directory = Directory(seed: 4711, memory: .plain)
+    directory.attach(self)
   }
 
   deinit { slots.deallocate() }

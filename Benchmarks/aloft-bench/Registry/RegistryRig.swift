@@ -12,7 +12,10 @@ final class RegistryRig: Sendable {
   let receivers: [RoutedReceiver]
 
   init(names count: Int) throws {
-    let runtime = try Runtime(.init(eventLoops: 2))
+    var options = Runtime.Options(eventLoops: 2)
+    // A core each: on one they would measure the scheduler.
+    if sysconf(Int32(_SC_NPROCESSORS_ONLN)) >= 2 { options.processors = [0, 1] }
+    let runtime = try Runtime(options)
     self.runtime = runtime
     registry = runtime.registry
     loops = runtime.eventLoops

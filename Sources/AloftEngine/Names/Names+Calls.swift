@@ -6,7 +6,7 @@ extension Names {
   /// A name of 1 to 255 bytes, which the caller keeps where they are.
   @inline(__always)
   package func hashed(_ bytes: UnsafeRawBufferPointer) -> NameKey {
-    unsafe directory.key(bytes)
+    unsafe looker.key(bytes)
   }
 
   /// A name's hash, for all registries of the process.
@@ -29,7 +29,8 @@ extension Names {
   /// Whom a name stands for. Writes nothing.
   @inline(__always)
   package func find(_ name: NameKey) -> Target? {
-    guard let target = directory.look(name) else { return nil }
+    guard let word = looker.find(name) else { return nil }
+    let target = Target(word: word)
     return target.kind == .record ? findWatched(.name(name)) : target
   }
 
@@ -54,7 +55,7 @@ extension Names {
   }
 
   @inline(never)
-  func findWatched(_ key: RegistryKey) -> Target? { section { $0.find(key) } }
+  package func findWatched(_ key: RegistryKey) -> Target? { section { $0.find(key) } }
 
   // MARK: Changing
 

@@ -35,7 +35,8 @@ extension Names {
   package func send(
     _ message: consuming Message, to name: NameKey, priority: UInt8 = 1
   ) -> RouteResult {
-    guard let target = directory.look(name) else { return .unknown }
+    guard let word = looker.find(name) else { return .unknown }
+    let target = Target(word: word)
     if target.isMailbox {
       return RouteResult(
         EventLoop.send(message, to: MailboxID(rawValue: target.rawValue), priority: priority))
