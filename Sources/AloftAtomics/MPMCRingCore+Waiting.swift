@@ -50,6 +50,14 @@ extension MPMCRingCore {
     return min(Int(bitPattern: accepted &- taken), Int(bitPattern: lap &>> 1))
   }
 
+  /// The word that comes next, which stays inside. Only where one thread alone ever pops.
+  @inlinable
+  public func peek() -> UInt? {
+    let index = memory.loadRelaxed(Self.head) & Self.indices
+    let slot = slot(index)
+    return memory.loadAcquire(slot) == free(for: index) &+ 1 ? memory.read(slot &+ 1) : nil
+  }
+
   // MARK: Waiters, with their lock held
 
   /// `true` when the ring is empty and open, and every push from now on serves the waiters.
