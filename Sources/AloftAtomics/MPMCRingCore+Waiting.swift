@@ -33,13 +33,14 @@ extension MPMCRingCore {
   @inlinable
   public var isClosed: Bool { memory.loadAcquire(Self.tail) >= Self.closed }
 
-  /// How many words were ever accepted, a push under way included.
+  /// How many words were ever accepted, a push under way included. Sequential, as `taken`, for those
+  /// who set a flag and look again (``QueueCounters``).
   @inlinable
-  public var accepted: UInt { (memory.loadAcquire(Self.tail) & Self.indices) &>> 1 }
+  public var accepted: UInt { (memory.loadSequential(Self.tail) & Self.indices) &>> 1 }
 
   /// How many words were ever taken, a pop under way included.
   @inlinable
-  public var taken: UInt { (memory.loadAcquire(Self.head) & Self.indices) &>> 1 }
+  public var taken: UInt { (memory.loadSequential(Self.head) & Self.indices) &>> 1 }
 
   /// How many words are inside: exact while nobody pushes or pops, else as of a moment ago. Never
   /// below 0 or above the capacity.

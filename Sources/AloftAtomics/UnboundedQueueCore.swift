@@ -31,7 +31,11 @@ public struct UnboundedQueueCore<Memory: AtomicMemory> {
     return false
   }
 
-  /// Takes all nodes: the oldest, linked on to the newest, whose link is 0; 0 when there is none.
+  /// What `take` answers when nothing is left and nothing will come; no node is there.
+  @inlinable public static var end: UInt { closed }
+
+  /// Takes all nodes: the oldest, linked on to the newest, whose link is 0. When there is none, 0 or
+  /// ``end``.
   @inlinable @inline(__always)
   public func take() -> UInt {
     var newest = memory.loadRelaxed(Self.newest)
@@ -40,6 +44,7 @@ public struct UnboundedQueueCore<Memory: AtomicMemory> {
       if found == newest { break }
       newest = found
     }
+    if newest == Self.closed { return Self.end }
     var node = newest & ~Self.closed
     var oldest: UInt = 0
     while node != 0 {
@@ -62,10 +67,6 @@ public struct UnboundedQueueCore<Memory: AtomicMemory> {
       newest = found
     }
   }
-
-  /// Closed, and all that was pushed has been taken.
-  @inlinable
-  public var isAtEnd: Bool { memory.loadAcquire(Self.newest) == Self.closed }
 }
 
 extension UnboundedQueueCore: Sendable where Memory: Sendable {}

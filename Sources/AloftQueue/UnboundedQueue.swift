@@ -55,7 +55,9 @@ public struct UnboundedQueue: ~Copyable, Sendable {
   /// is inside and nothing will come.
   @inlinable
   public func pop(_ block: inout MessageBlock?) -> RingPop {
-    guard let oldest = oldest() else { return core.isAtEnd ? .closed : .empty }
+    let word = oldest()
+    if word <= UnboundedQueueCore<HardwareMemory>.end { return word == 0 ? .empty : .closed }
+    let oldest = MessageBlock(address: word)
     state.advance(to: unsafe oldest.header.pointee.link)
     block = oldest
     return .item
@@ -75,17 +77,21 @@ public struct UnboundedQueue: ~Copyable, Sendable {
   /// Consumer. When the oldest message arrived, by the clock that its sender wrote it with, in
   /// milliseconds cut to 32 bits; nil when there is none.
   @inlinable
-  public var oldestArrived: UInt32? { unsafe oldest()?.header.pointee.arrived }
+  public var oldestArrived: UInt32? {
+    let word = oldest()
+    if word <= UnboundedQueueCore<HardwareMemory>.end { return nil }
+    return unsafe MessageBlock(address: word).header.pointee.arrived
+  }
 
+  /// As `take` of the core, but what it takes over is kept.
   @inlinable
-  func oldest() -> MessageBlock? {
+  func oldest() -> UInt {
     var word = state.oldest
     if word == 0 {
       word = core.take()
-      if word == 0 { return nil }
-      state.hold(word)
+      if word > UnboundedQueueCore<HardwareMemory>.end { state.hold(word) }
     }
-    return MessageBlock(address: word)
+    return word
   }
 
   /// Any thread. See ``QueueStatistics``; a push that is under way counts as accepted.

@@ -114,8 +114,8 @@ final class Outcome<Value>: @unchecked Sendable {
 
 #if DEBUG
   let stressItems = 400_000
-  let historyRounds = 40
+  let historyRounds = 150
 #else
   let stressItems = 10_000_000
-  let historyRounds = 400
+  let historyRounds = 1500
 #endif

@@ -19,9 +19,9 @@ enum QueueCases {
       while true {
         var node = model.attempt { () -> UInt? in
           let node = queue.take()
-          return node != 0 || queue.isAtEnd ? node : nil
+          return node == 0 ? nil : node
         }
-        if node == 0 { return }
+        if node == UnboundedQueueCore<ModelMemory>.end { return }
         while node != 0 {
           model.record(node)
           if model.memory.read(Int(node) + 1) != 7 { model.fail("node without its message") }
