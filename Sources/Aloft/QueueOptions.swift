@@ -1,3 +1,4 @@
+internal import AloftAtomics
 internal import AloftQueue
 
 extension Queue {

@@ -28,8 +28,7 @@ public struct MPMCQueue: ~Copyable, Sendable {
 
   public init(_ options: QueueOptions) {
     typealias Ring = MPMCRingCore<HardwareMemory>
-    // The ring takes a power of two; so does the queue, which the marks are measured by.
-    let capacity = 1 << (Int.bitWidth - (options.capacity - 1).leadingZeroBitCount)
+    let capacity = options.slots
     let words = Ring.words(capacity: capacity)
     block = WordBlock(words: words + QueueCounters<HardwareMemory>.words)
     ring = Ring(memory: block.memory, capacity: capacity)

@@ -1,6 +1,7 @@
 import AloftQueue
 import Glibc
 import Histories
+import Synchronization
 
 /// Real threads, more of them than cores; all joined before it returns.
 func runThreads(_ bodies: [@Sendable () -> Void]) {
@@ -20,6 +21,31 @@ func runThreads(_ bodies: [@Sendable () -> Void]) {
     return thread
   }
   for thread in threads { pthread_join(thread, nil) }
+}
+
+/// Lets threads go on together, so that their operations overlap.
+final class Gate: Sendable {
+  private let missing: Atomic<Int>
+
+  init(_ threads: Int) { missing = Atomic(threads) }
+
+  func pass() {
+    missing.wrappingSubtract(1, ordering: .relaxed)
+    while missing.load(ordering: .relaxed) > 0 { sched_yield() }
+  }
+}
+
+extension [Timed<FIFOOperation>] {
+  /// How many operations began before one of another thread that had begun earlier was over.
+  var overlaps: Int {
+    var latest: UInt64 = 0
+    var count = 0
+    for timed in sorted(by: { $0.invoked < $1.invoked }) {
+      if timed.invoked < latest { count += 1 }
+      latest = Swift.max(latest, timed.responded)
+    }
+    return count
+  }
 }
 
 /// Empty messages that carry a number: the producer's, and how many it has sent before.
@@ -88,8 +114,8 @@ final class Outcome<Value>: @unchecked Sendable {
 
 #if DEBUG
   let stressItems = 400_000
-  let historyRounds = 40
+  let historyRounds = 150
 #else
   let stressItems = 10_000_000
-  let historyRounds = 400
+  let historyRounds = 1500
 #endif
