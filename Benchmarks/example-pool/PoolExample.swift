@@ -51,7 +51,7 @@ final class Redis: ConnectionHandler, @unchecked Sendable {
   func opened(_ connection: Connection) { self.connection = connection }
 
   func received(_ connection: Connection, _ bytes: RawSpan) {
-    for index in bytes.byteOffsets { answer.append(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)) }
+    unsafe bytes.withUnsafeBytes { unsafe answer.append(contentsOf: $0) }
     let lines = String(decoding: answer, as: UTF8.self).split(separator: "\r\n")
     // A string comes with its length on a line before it.
     guard answer.last == 10, let first = lines.first, lines.count == (first.first == "$" ? 2 : 1)
@@ -72,31 +72,33 @@ final class Redis: ConnectionHandler, @unchecked Sendable {
 struct PoolExample {
   static func main() async throws {
     let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 6379
-    try await Runtime.with(.init(eventLoops: 2)) { runtime in
-      var options = PoolOptions(size: 8, overflow: 2)
-      options.checkEvery = .seconds(10)
-      options.lifetimeMax = .seconds(600)
-      let pool = try Pool(runtime, options) {
-        try await Redis.open(runtime, .init("127.0.0.1", port))
-      } close: { redis in
-        await redis.close()
-      } check: { redis in
-        (try? await redis.ask("PING")) == "PONG"
-      }
-      // A hundred tasks share ten connections: each increment is a lease.
-      _ = try await pool.withLease { try await $0.ask("SET", "aloft:count", "0") }
-      try await withThrowingTaskGroup { tasks in
-        for _ in 0..<100 {
-          tasks.addTask {
-            for _ in 0..<10 { _ = try await pool.withLease { try await $0.ask("INCR", "aloft:count") } }
+    let runtime = try Runtime(.init(eventLoops: 2))
+    var options = PoolOptions(size: 8, overflow: 2)
+    options.checkEvery = .seconds(10)
+    options.lifetimeMax = .seconds(600)
+    let pool = try Pool(runtime, options) {
+      try await Redis.open(runtime, .init("127.0.0.1", port))
+    } close: { redis in
+      await redis.close()
+    } check: { redis in
+      (try? await redis.ask("PING")) == "PONG"
+    }
+    // A hundred tasks share ten connections: each increment is a lease.
+    _ = try await pool.withLease { try await $0.ask("SET", "aloft:count", "0") }
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      for _ in 0..<100 {
+        tasks.addTask {
+          for _ in 0..<10 {
+            _ = try await pool.withLease { try await $0.ask("INCR", "aloft:count") }
           }
         }
-        try await tasks.waitForAll()
       }
-      let count = try await pool.withLease { try await $0.ask("GET", "aloft:count") }
-      let statistics = try await pool.statistics
-      print("count \(count) connections \(statistics.opened) waited \(statistics.waited)")
-      await pool.drain(within: .seconds(5))
+      try await tasks.waitForAll()
     }
+    let count = try await pool.withLease { try await $0.ask("GET", "aloft:count") }
+    let statistics = try await pool.statistics
+    print("count \(count) connections \(statistics.opened) waited \(statistics.waited)")
+    await pool.drain(within: .seconds(5))
+    await runtime.shutdown(within: .seconds(5))
   }
 }

@@ -131,7 +131,8 @@ struct PoolWorld: ~Copyable {
 
   /// Opens, closes and checks all that is under way.
   mutating func settle(checksSucceed: Bool = true) {
-    for _ in 0..<100 where places.contains(where: { $0 == .opening || $0 == .closing || $0 == .checking }) {
+    for _ in 0..<100
+    where places.contains(where: { $0 == .opening || $0 == .closing || $0 == .checking }) {
       for slot in places.indices {
         finishOpening(slot)
         finishClosing(slot)

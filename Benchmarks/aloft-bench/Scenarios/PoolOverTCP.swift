@@ -30,7 +30,9 @@ enum PoolOverTCP {
     _ runtime: Runtime, _ address: SocketAddress, _ context: RunContext
   ) async throws -> [PoolScenario.Line] {
     let pools = try (0..<pools).map { _ in
-      try Pool(runtime, size: 1) { try await EchoClient.open(runtime, address) } close: {
+      try Pool(runtime, size: 1) {
+        try await EchoClient.open(runtime, address)
+      } close: {
         await $0.close()
       }
     }
@@ -111,7 +113,8 @@ private final class EchoClient: ConnectionHandler, @unchecked Sendable {
   }
 
   func ask() async throws {
-    try await withUnsafeThrowingContinuation { continuation in
+    try await withUnsafeThrowingContinuation {
+      (continuation: UnsafeContinuation<Void, any Error>) in
       guard connection?.write(Self.message) == .accepted else {
         return continuation.resume(throwing: BenchError("the upstream does not listen"))
       }

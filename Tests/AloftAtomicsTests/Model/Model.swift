@@ -281,7 +281,8 @@ final class Model {
     where thread.pending?.kind == .giveUp && state.missedSomething(index) {
       return false
     }
-    let stuck = threads
+    let stuck =
+      threads
       .filter { $0.pending != nil && !($0.mayRest && $0.pending!.kind == .sleep) }
       .map { "\($0.name) waits in \($0.pending!.kind)" }
     if !stuck.isEmpty {
