@@ -56,7 +56,10 @@ let package = Package(
       publicHeadersPath: "include", cSettings: strictC),
 
     // Floor 2: logic, pure and synchronous: events in, actions out.
-    .target(name: "AloftQueue", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(
+      name: "AloftQueue", dependencies: ["AloftAtomics"],
+      // For a message's `bytes`, a span that ends with it.
+      swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "AloftRegistry", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),

@@ -138,3 +138,10 @@ int bench_cores(int *cores, int capacity) {
   }
   return count;
 }
+
+int bench_pin(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET((size_t)core, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+}

@@ -79,6 +79,7 @@ struct aloft__loop {
   uint32_t slots_used;
   int spare; // a descriptor kept so that EMFILE can still be answered
   uint8_t idling, closing, host;
+  uint8_t arena_lent; // the arena is the caller's
   uint32_t handles_open;
   void (*closed)(void *context);
   void *closed_context;

@@ -69,7 +69,7 @@ static int loop_memory(aloft__loop *loop) {
 }
 
 static void loop_free(aloft__loop *loop) {
-  if (loop->arena != NULL) aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  if (loop->arena != NULL && !loop->arena_lent) aloft__pages_free(loop->arena, loop->options.arena_bytes);
   if (loop->spare >= 0) close(loop->spare);
   aloft__slots_free(loop);
   free(loop->events);
@@ -122,6 +122,12 @@ void aloft__loop_wake(aloft__loop *loop) { uv_async_send(&loop->wake); }
 void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *bytes) {
   *base = loop->arena;
   *bytes = loop->options.arena_bytes;
+}
+
+void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory) {
+  if (!loop->arena_lent) aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  loop->arena_lent = 1;
+  loop->arena = memory;
 }
 
 // Called as each of the loop's handles is gone; the last one ends the loop's life.

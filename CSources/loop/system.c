@@ -100,6 +100,8 @@ int aloft__pin_thread(int cpu) {
   return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
 }
 
+int aloft__processor(void) { return sched_getcpu(); }
+
 const char *aloft__error_name(int status) { return uv_err_name(status); }
 
 const char *aloft__error_text(int status) { return uv_strerror(status); }

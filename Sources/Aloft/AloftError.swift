@@ -55,12 +55,15 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
   public let errno: Int32
   /// One sentence for a person.
   public let message: String
+  /// A word that goes with the code, else 0.
+  let detail: UInt64
 
   public var description: String { message }
 
-  init(_ code: Code, errno: Int32 = 0, _ message: String) {
+  init(_ code: Code, errno: Int32 = 0, detail: UInt64 = 0, _ message: String) {
     self.code = code
     self.errno = errno
+    self.detail = detail
     self.message = message
   }
 

@@ -7,7 +7,7 @@
 /// and so walks through all executions of a small case.
 ///
 /// The order is part of each operation's name, so an algorithm reads as its own proof. What is
-/// not here is not used: no fences, no consume, no 128-bit words.
+/// not here is not used: no consume, no 128-bit words, and of fences the one that nothing replaces.
 ///
 /// `word` counts 8-byte words from the start of the block.
 ///
@@ -17,6 +17,10 @@
 public protocol AtomicMemory {
   /// The block that begins `words` further on.
   func advanced(by words: Int) -> Self
+  /// The block at an address, which is another one than this.
+  func block(at address: UInt) -> Self
+  /// From one word's address to the next one's.
+  static var wordStride: UInt { get }
 
   // MARK: Words that one thread writes at a time, handed over by the atomic ones
 
@@ -50,6 +54,9 @@ public protocol AtomicMemory {
   /// A failed exchange is a relaxed load.
   func compareExchangeRelease(_ word: Int, _ expected: UInt, _ desired: UInt) -> UInt
   func compareExchangeSequential(_ word: Int, _ expected: UInt, _ desired: UInt) -> UInt
+
+  /// Orders what the thread did before with all that it does afterwards, among all such fences.
+  func fenceSequential()
 }
 
 /// How the memory of every brick is laid out.

@@ -33,6 +33,20 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
     unsafe HardwareMemory(base: base + words &* MemoryLayout<UInt>.stride)
   }
 
+  @inlinable @inline(__always)
+  public func block(at address: UInt) -> HardwareMemory {
+    unsafe HardwareMemory(base: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+  }
+
+  @inlinable @inline(__always)
+  public static var wordStride: UInt { 8 }
+
+  /// For bricks that take the address of a word of their owner's.
+  @inlinable @inline(__always)
+  public func address(ofWord word: Int) -> UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(plain(word))
+  }
+
   // MARK: Plain
 
   @inlinable @inline(__always)
@@ -108,6 +122,13 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
     unsafe atomic(word).pointee.exchange(value, ordering: .acquiring)
   }
 
+  /// Adds, wrapping around; the answer is the sum. Not in the protocol: it's for counters, on which
+  /// no algorithm rests.
+  @inlinable @inline(__always)
+  public func addRelaxed(_ word: Int, _ value: UInt) -> UInt {
+    unsafe atomic(word).pointee.wrappingAdd(value, ordering: .relaxed).newValue
+  }
+
   @inlinable @inline(__always)
   public func compareExchangeRelease(
     _ word: Int, _ expected: UInt, _ desired: UInt
@@ -127,4 +148,7 @@ public struct HardwareMemory: AtomicMemory, @unchecked Sendable {
       successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed
     ).original
   }
+
+  @inlinable @inline(__always)
+  public func fenceSequential() { atomicMemoryFence(ordering: .sequentiallyConsistent) }
 }

@@ -5,9 +5,10 @@
 public struct WordBlock: ~Copyable, @unchecked Sendable {
   // Sendable: the address is set once, and freed by the one owner.
   @usableFromInline let base: UnsafeMutableRawPointer
+  let bytes: Int
 
   public init(words: Int) {
-    let bytes = MemoryLine.roundedUp(words) * MemoryLayout<UInt>.stride
+    bytes = MemoryLine.roundedUp(words) * MemoryLayout<UInt>.stride
     let fresh = UnsafeMutableRawPointer.allocate(
       byteCount: bytes, alignment: MemoryLine.bytes)
     // Zeroes are also the initial state of `Atomic<UInt>`, which has nothing to tear down.

@@ -26,6 +26,8 @@ struct ConnectionState {
     static let inFrame = Flags(rawValue: 32)
     /// Reads are paused because a mailbox that they feed is above its high-water mark.
     static let pausedByMailbox = Flags(rawValue: 64)
+    /// The registry has names for it.
+    static let named = Flags(rawValue: 128)
   }
 
   /// 0 while the slot is free.

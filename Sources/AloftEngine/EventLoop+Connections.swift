@@ -190,6 +190,7 @@ extension EventLoop {
   package func drain() {
     preconditionOnLoop()
     unsafe hot.pointee.draining = true
+    for pool in unsafe hot.pointee.pools { pool.drainAtShutdown() }
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       guard unsafe state.pointee.phase == .open, let handler = unsafe state.pointee.handler else {
@@ -230,7 +231,9 @@ extension EventLoop {
       unsafe hot.pointee.mail.pauses.removeValue(forKey: name.rawValue)
     }
     unsafe state.pointee.handler = nil
+    let isNamed = unsafe state.pointee.flags.contains(.named)
     unsafe hot.pointee.table.remove(slot)
     unsafe last?.release()
+    if isNamed { for hook in unsafe hot.pointee.connectionClosedHooks { hook(name) } }
   }
 }

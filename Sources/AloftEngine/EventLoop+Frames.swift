@@ -1,3 +1,5 @@
+import AloftQueue
+
 /// Length-prefixed frames. A frame that arrives whole is handed on where it lies; one that arrives
 /// in parts is put together in memory of its own size.
 extension EventLoop {
@@ -66,20 +68,23 @@ extension EventLoop {
       unsafe drop(slot, state, .frameTooLarge(length), .reset)
       return
     }
-    unsafe frame.pointee.reserve(length)
+    let payload = unsafe frame.pointee.payload ?? messages.allocate(count: Int(length))
+    unsafe frame.pointee.payload = payload
     let part = unsafe min(rest.count, Int(length - frame.pointee.filled))
-    if part > 0, let into = unsafe frame.pointee.bytes {
+    if part > 0 {
       unsafe UnsafeMutableRawBufferPointer(
-        start: into + Int(frame.pointee.filled), count: part
+        start: payload.header.pointee.bytes + Int(frame.pointee.filled), count: part
       ).copyMemory(from: UnsafeRawBufferPointer(rebasing: rest.prefix(part)))
       unsafe rest = unsafe rest.dropFirst(part)
       unsafe frame.pointee.filled += UInt32(part)
     }
     guard unsafe frame.pointee.filled == length else { return }
     unsafe state.pointee.frame = nil
+    unsafe hot.pointee.frameTold = payload
     unsafe handler.received(
       id(slot, state.pointee.generation),
-      UnsafeRawBufferPointer(start: frame.pointee.bytes, count: Int(length)))
+      UnsafeRawBufferPointer(start: payload.header.pointee.bytes, count: Int(length)))
+    unsafe hot.pointee.frameTold = nil
     unsafe hot.pointee.frames.give(frame)
   }
 }

@@ -96,30 +96,47 @@ extension EventLoop {
   }
 
   var hasJobs: Bool {
-    unsafe hot.pointee.jobs.count > 0 || !inbox.isEmpty || !overflow.isEmpty
+    unsafe hot.pointee.jobs.count > 0 || hot.pointee.mail.ready.count > 0 || !inbox.isEmpty
+      || !overflow.isEmpty
   }
 
-  /// Runs what waits, and what that adds, up to a turn's fair share.
+  /// Runs what waits, and what that adds, up to a turn's fair share: jobs, what has come in, and
+  /// mailboxes, in rounds, so that none of them waits until another has no more to do.
   func runJobs() {
-    var left = Self.jobsPerTurn
-    var received = false
+    var jobs = Self.jobsPerTurn
+    var messages = Self.messagesPerTurn
+    repeat {
+      var round = unsafe min(hot.pointee.jobs.count, jobs)
+      jobs -= round
+      while round > 0, let word = unsafe hot.pointee.jobs.popFirst() {
+        round -= 1
+        run(word)
+      }
+      let received = drainInbox()
+      if unsafe hot.pointee.mail.ready.count > 0 { messages -= serveMailboxes(messages) }
+      flushOutboxes()
+      if received == 0 {
+        overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
+        if unsafe hot.pointee.jobs.count == 0 && hot.pointee.mail.ready.count == 0 { break }
+      }
+    } while jobs > 0 && messages > 0
+    if jobs < Self.jobsPerTurn || messages < Self.messagesPerTurn {
+      unsafe hot.pointee.lastWork = unsafe hot.pointee.now
+    }
+  }
+
+  /// Answers how many words came.
+  private func drainInbox() -> Int {
     unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: Self.drainMax) { words in
-      while left > 0 {
-        while left > 0, let word = unsafe hot.pointee.jobs.popFirst() {
-          left -= 1
-          received = true
-          run(word)
-        }
+      var received = 0
+      repeat {
         let count = unsafe inbox.drain(into: words)
         unsafe sort(words, count)
-        left -= count
-        if count == 0 {
-          overflow.drain { word in unsafe hot.pointee.jobs.append(word) }
-          if unsafe hot.pointee.jobs.count == 0 { break }
-        }
-      }
+        received += count
+        if count < Self.drainMax { break }
+      } while received < Self.wordsPerRound
+      return received
     }
-    if received { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
   }
 
   /// Messages go to their mailboxes at once, jobs wait their turn.
@@ -135,6 +152,9 @@ extension EventLoop {
   }
 
   private static let jobsPerTurn = 4_096
+  private static let messagesPerTurn = 16_384
+  /// Words taken in before the mailboxes they are for are served.
+  private static let wordsPerRound = 256
   /// Words of a temporary buffer: above 1,024 bytes it would come from the heap, each turn.
   private static let drainMax = 128
 

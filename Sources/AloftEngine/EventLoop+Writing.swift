@@ -76,8 +76,7 @@ extension EventLoop {
   ) {
     guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     statistics.bytesWritten.add(UInt64(bytes.count))
-    let address = UInt(bitPattern: start)
-    if address >= arenaStart, address < arenaEnd {
+    if unsafe hot.pointee.arena.contains(start) {
       unsafe gather(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
     } else {
       unsafe stage(slot, state, start.assumingMemoryBound(to: UInt8.self), bytes.count)
@@ -85,7 +84,7 @@ extension EventLoop {
   }
 
   /// Looking for room may have shown that the connection is broken.
-  private func refusal(_ state: UnsafeMutablePointer<ConnectionState>) -> WriteResult {
+  func refusal(_ state: UnsafeMutablePointer<ConnectionState>) -> WriteResult {
     unsafe state.pointee.phase == .open ? .wouldBlock : .closed
   }
 
@@ -106,7 +105,7 @@ extension EventLoop {
   }
 
   @inline(__always)
-  private func hasRoom(
+  func hasRoom(
     for count: Int, _ state: UnsafeMutablePointer<ConnectionState>, limit: Int
   ) -> Bool {
     var pending = unsafe Int(state.pointee.queued)
@@ -134,7 +133,7 @@ extension EventLoop {
 
   /// Adds bytes that stay where they are until the batch is submitted.
   @inline(__always)
-  private func gather(
+  func gather(
     _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>,
     _ start: UnsafePointer<UInt8>, _ count: Int
   ) {
@@ -161,7 +160,7 @@ extension EventLoop {
 
   /// Adds a copy.
   @inline(__always)
-  private func stage(
+  func stage(
     _ slot: UInt32, _ state: UnsafeMutablePointer<ConnectionState>,
     _ start: UnsafePointer<UInt8>, _ count: Int
   ) {
@@ -202,6 +201,7 @@ extension EventLoop {
     unsafe swap(&hot.pointee.batch, &hot.pointee.spare)
     unsafe hot.pointee.batchNumber &+= 1
     let results = unsafe driver.submit(hot.pointee.spare.operations, count: count)
+    unsafe hot.pointee.spare.releaseHeld()
     if unsafe results > 0 || hot.pointee.spare.closes > 0 {
       let operations = unsafe UnsafeBufferPointer(
         start: hot.pointee.spare.operations, count: count)

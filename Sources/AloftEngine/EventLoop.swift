@@ -37,6 +37,8 @@ package final class EventLoop: @unchecked Sendable {
   package let driver: any Driver
   package let inbox: LoopInbox
   package let statistics = LoopStatistics()
+  let epochs = Epochs.shared
+  let epochSlot: Epochs.Slot
   package let mailStatistics = MailStatistics()
   /// Touched on the loop's thread only.
   package let workers = WorkerRoom()
@@ -54,8 +56,6 @@ package final class EventLoop: @unchecked Sendable {
   let hot: UnsafeMutablePointer<HotState>
   /// Memory of the messages that are made on the loop's thread.
   package let messages: MessagePool
-  let arenaStart: UInt
-  let arenaEnd: UInt
 
   package init(position: Int, loops: Int, options: EventLoopOptions, driver: any Driver)
     throws(EngineError)
@@ -64,11 +64,13 @@ package final class EventLoop: @unchecked Sendable {
       throw EngineError(
         .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
     }
+    Self.keyMade
     self.number = number
     self.position = position
     self.options = options
     self.driver = driver
     messages = unsafe MessageMemory.makeLoopPool(arenaBytes: driver.arena.count)
+    epochSlot = epochs.slot(loop: number)
     inbox = LoopInbox(
       owner: position, loops: loops, laneCapacity: options.laneCapacity,
       foreignCapacity: options.inboxCapacity)
@@ -82,8 +84,7 @@ package final class EventLoop: @unchecked Sendable {
         timersMax: options.timersMax + options.connectionsMax + Self.ownTimersMax,
         generation: generation, lives: lives, number: number,
         mailboxesMax: options.mailboxesMax))
-    arenaStart = unsafe UInt(bitPattern: driver.arena.baseAddress)
-    arenaEnd = unsafe arenaStart + UInt(driver.arena.count)
+    beginArena()
     let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
     unsafe LoopTable.entries[number].receiver.store(address, ordering: .releasing)
   }
@@ -94,6 +95,7 @@ package final class EventLoop: @unchecked Sendable {
   deinit {
     closeDoor()
     unsafe LoopTable.entries[number].generation = unsafe hot.pointee.lastGeneration
+    endArena()
     unsafe hot.deinitialize(count: 1)
     unsafe hot.deallocate()
     messages.end()
@@ -120,10 +122,14 @@ package final class EventLoop: @unchecked Sendable {
 
   // MARK: The thread
 
-  private static let currentKey: pthread_key_t = {
+  // Atomic and not lazy, which would cost each message a call. No key has the number of this.
+  private static let currentKey = Atomic<pthread_key_t>(.max)
+
+  /// Made with the first loop.
+  private static let keyMade: Void = {
     var key = pthread_key_t()
     precondition(unsafe pthread_key_create(&key, nil) == 0, "no thread-specific key left")
-    return key
+    currentKey.store(key, ordering: .releasing)
   }()
 
   /// The loop whose thread this is.
@@ -134,7 +140,7 @@ package final class EventLoop: @unchecked Sendable {
   /// The same, unretained: for what happens with each message.
   @inline(__always)
   static var unretainedCurrent: Unmanaged<EventLoop>? {
-    guard let pointer = unsafe pthread_getspecific(currentKey) else { return nil }
+    guard let pointer = unsafe pthread_getspecific(currentKey.load(ordering: .relaxed)) else { return nil }
     return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)
   }
 
@@ -147,13 +153,15 @@ package final class EventLoop: @unchecked Sendable {
   package func enterThread() {
     unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
     unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
-    unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+    unsafe pthread_setspecific(
+      Self.currentKey.load(ordering: .relaxed), Unmanaged.passUnretained(self).toOpaque())
     unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
   }
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
-    pthread_setspecific(Self.currentKey, nil)
+    leaveEpoch()
+    pthread_setspecific(Self.currentKey.load(ordering: .relaxed), nil)
     messages.flush()
     _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
@@ -167,6 +175,8 @@ package final class EventLoop: @unchecked Sendable {
 
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
+    for pool in unsafe hot.pointee.pools { pool.loopEnded() }
+    unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
@@ -196,6 +206,7 @@ package final class EventLoop: @unchecked Sendable {
   /// middle of a poll, which serves the events alone.
   package func turn(_ events: UnsafePointer<Event>, count: Int, final: Bool) {
     inbox.awake()
+    enterEpoch()
     readClock()
     unsafe hot.pointee.inTurn = true
     defer { unsafe hot.pointee.inTurn = false }
@@ -207,7 +218,6 @@ package final class EventLoop: @unchecked Sendable {
     if final {
       statistics.turns.add(1)
       if hasJobs { runJobs() }
-      if unsafe hot.pointee.mail.ready.count > 0 { serveMailboxes() }
       if unsafe hot.pointee.wheel.count > 0 { fireTimers() }
       if stopRequested.load(ordering: .acquiring) { shutDown() }
     }
@@ -232,6 +242,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// Milliseconds that the loop may sleep: 0 for not at all, -1 for without bound.
   package func prepareToSleep() -> Int64 {
+    announceEpoch()
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
     if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
@@ -249,6 +260,7 @@ package final class EventLoop: @unchecked Sendable {
       inbox.awake()
       return 0
     }
+    leaveEpoch()
     statistics.sleeps.add(1)
     unsafe hot.pointee.slept = true
     return sleep

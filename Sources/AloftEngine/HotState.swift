@@ -1,4 +1,5 @@
 import AloftAtomics
+import AloftQueue
 
 /// What a loop's thread alone reads and writes, in one place behind one pointer: class properties
 /// would pay for an exclusivity check at each access.
@@ -38,11 +39,18 @@ struct HotState: ~Copyable {
   var lastWork: UInt64 = 0
   var spin: UInt64 = 0
   var slept = false
+  var arena = ReceiveArena()
+  /// The memory of the frame that a handler is being told of, if it arrived in parts.
+  var frameTold: MessageBlock?
   var mail: Mailroom
+  /// Told of the ends of connections that have names.
+  var connectionClosedHooks: [(ConnectionID) -> Void] = []
   /// The tick at which message memory that is not needed goes back.
   var nextTrim: UInt64 = 0
   /// The message pool that the thread used before it was the loop's.
   var poolBefore: UInt = 0
+  /// Pools whose home this is.
+  var pools: [PoolHome] = []
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,
@@ -70,6 +78,9 @@ struct OperationBatch: ~Copyable {
 
   let operations: UnsafeMutablePointer<Operation>
   let staging: UnsafeMutablePointer<UInt8>
+  /// Messages that operations point into, a reference each.
+  let held: UnsafeMutablePointer<MessageBlock>
+  var heldCount = 0
   var count = 0
   var staged = 0
   /// Operations among them that close.
@@ -78,11 +89,21 @@ struct OperationBatch: ~Copyable {
   init() {
     unsafe operations = .allocate(capacity: Self.operationsMax)
     unsafe staging = .allocate(capacity: Self.stagingBytes)
+    unsafe held = .allocate(capacity: Self.operationsMax)
   }
 
   deinit {
+    for index in 0..<heldCount { unsafe MessageBlock.release(held[index]) }
+    unsafe held.deallocate()
     unsafe operations.deallocate()
     unsafe staging.deallocate()
+  }
+
+  /// The driver has taken what it needs of them.
+  @inline(__always)
+  mutating func releaseHeld() {
+    for index in 0..<heldCount { unsafe MessageBlock.release(held[index]) }
+    heldCount = 0
   }
 
   mutating func clear() {

@@ -16,6 +16,13 @@ package struct LoopStatistics: ~Copyable {
   package let turns = Atomic<UInt64>(0)
   package let sleeps = Atomic<UInt64>(0)
   package let timersFired = Atomic<UInt64>(0)
+  /// `takeReceived`: by reference; by copy, being small; by copy, the limit of arenas reached.
+  package let takenOver = Atomic<UInt64>(0)
+  package let takenCopied = Atomic<UInt64>(0)
+  package let takenAtLimit = Atomic<UInt64>(0)
+  /// Messages written: sent from where they lie; put together with others, being small.
+  package let messagesPointed = Atomic<UInt64>(0)
+  package let messagesStaged = Atomic<UInt64>(0)
 
   init() {}
 }
@@ -42,6 +49,11 @@ package struct StatisticsSnapshot: Sendable {
   package var turns: UInt64 = 0
   package var sleeps: UInt64 = 0
   package var timersFired: UInt64 = 0
+  package var takenOver: UInt64 = 0
+  package var takenCopied: UInt64 = 0
+  package var takenAtLimit: UInt64 = 0
+  package var messagesPointed: UInt64 = 0
+  package var messagesStaged: UInt64 = 0
 
   package init() {}
 
@@ -60,5 +72,10 @@ package struct StatisticsSnapshot: Sendable {
     turns += s.turns.load(ordering: .relaxed)
     sleeps += s.sleeps.load(ordering: .relaxed)
     timersFired += s.timersFired.load(ordering: .relaxed)
+    takenOver += s.takenOver.load(ordering: .relaxed)
+    takenCopied += s.takenCopied.load(ordering: .relaxed)
+    takenAtLimit += s.takenAtLimit.load(ordering: .relaxed)
+    messagesPointed += s.messagesPointed.load(ordering: .relaxed)
+    messagesStaged += s.messagesStaged.load(ordering: .relaxed)
   }
 }

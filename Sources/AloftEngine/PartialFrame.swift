@@ -1,44 +1,34 @@
-import Glibc
+import AloftQueue
 
-/// A frame of which only a part has arrived, and its memory, which is taken once the length is
-/// known and found to be within the limit.
+/// A frame of which only a part has arrived, and its memory, a message's, which is taken once the
+/// length is known and found to be within the limit.
 @safe
 struct PartialFrame {
   /// Bytes of the length that have arrived, at most four.
   var headerBytes: UInt32 = 0
   var header: UInt32 = 0
   var filled: UInt32 = 0
-  /// Of `bytes`.
-  var capacity: UInt32 = 0
-  var bytes: UnsafeMutablePointer<UInt8>?
+  var payload: MessageBlock?
   /// While it is in the pool.
   fileprivate var next: UnsafeMutablePointer<PartialFrame>?
 
-  /// Makes room for a payload of `length`, which is within the limit.
-  mutating func reserve(_ length: UInt32) {
-    guard capacity < length else { return }
-    unsafe bytes?.deallocate()
-    // Rounded up to a power of two as far as the pool keeps it, so that the next one fits.
-    capacity = length
-    if length <= PartialFramePool.bytesKeptMax {
-      capacity = max(64, 1 << (32 - UInt32((length - 1).leadingZeroBitCount)))
-    }
-    unsafe bytes = .allocate(capacity: Int(capacity))
+  fileprivate static func free(_ frame: UnsafeMutablePointer<PartialFrame>) {
+    unsafe frame.pointee.releasePayload()
+    unsafe frame.deallocate()
   }
 
-  fileprivate static func free(_ frame: UnsafeMutablePointer<PartialFrame>) {
-    unsafe frame.pointee.bytes?.deallocate()
-    unsafe frame.deallocate()
+  fileprivate mutating func releasePayload() {
+    if let payload { MessageBlock.release(payload) }
+    payload = nil
   }
 }
 
 /// Partial frames of one loop that are done with, for the next ones: a frame that arrives in parts
-/// then costs no allocation either.
+/// then costs no allocation either. Their payloads go back to the loop's messages.
 @safe
 struct PartialFramePool: ~Copyable {
-  /// What is kept, a mebibyte at most; more come from the heap and go back to it.
+  /// More come from the heap and go back to it.
   static let framesKeptMax = 64
-  static let bytesKeptMax: UInt32 = 16 << 10
 
   private var first: UnsafeMutablePointer<PartialFrame>?
   private var count = 0
@@ -65,10 +55,11 @@ struct PartialFramePool: ~Copyable {
   }
 
   mutating func give(_ frame: UnsafeMutablePointer<PartialFrame>) {
-    guard count < Self.framesKeptMax, unsafe frame.pointee.capacity <= Self.bytesKeptMax else {
+    guard count < Self.framesKeptMax else {
       unsafe PartialFrame.free(frame)
       return
     }
+    unsafe frame.pointee.releasePayload()
     unsafe frame.pointee.headerBytes = 0
     unsafe frame.pointee.header = 0
     unsafe frame.pointee.filled = 0

@@ -11,8 +11,10 @@ package final class SimDriver: Driver {
   package let number: Int
   let connectionsMax: Int
   package private(set) var eventLoop: EventLoop?
-  package let arena: UnsafeRawBufferPointer
-  let arenaMemory: UnsafeMutableRawBufferPointer
+  package var arena: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(arenaMemory) }
+  private(set) var arenaMemory: UnsafeMutableRawBufferPointer
+  /// The arena is the engine's.
+  private var isArenaLent = false
   let readBytes: Int
   let eventsMax: Int
   let events: UnsafeMutablePointer<Event>
@@ -48,13 +50,19 @@ package final class SimDriver: Driver {
     eventsMax = world.random.in(options.eventsMax)
     let size = (readBytes + 15) / 16 * 16 * world.random.in(options.readsPerArena)
     unsafe arenaMemory = .allocate(byteCount: size, alignment: 16)
-    unsafe arena = unsafe UnsafeRawBufferPointer(arenaMemory)
     unsafe events = .allocate(capacity: eventsMax)
   }
 
   deinit {
-    unsafe arenaMemory.deallocate()
+    if !isArenaLent { unsafe arenaMemory.deallocate() }
     unsafe events.deallocate()
+  }
+
+  package func exchangeArena(for memory: UnsafeMutableRawPointer) {
+    let count = unsafe arenaMemory.count
+    if !isArenaLent { unsafe arenaMemory.deallocate() }
+    isArenaLent = true
+    unsafe arenaMemory = unsafe UnsafeMutableRawBufferPointer(start: memory, count: count)
   }
 
   func attach(_ loop: EventLoop) { eventLoop = loop }

@@ -6,6 +6,7 @@ package import CAloftLoop
 package final class HostedLoop: @unchecked Sendable {
   // @unchecked: made and used on the thread that runs the host's loop.
   package let loop: EventLoop
+  package let names: Names
   private let driver: UVDriver
   private var onEnded: (() -> Void)?
 
@@ -29,6 +30,7 @@ package final class HostedLoop: @unchecked Sendable {
     }
     driver.attach(loop)
     loop.setSiblings([loop])
+    names = Names(loops: [loop])
     loop.enterThread()
   }
 

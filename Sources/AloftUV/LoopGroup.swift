@@ -22,6 +22,7 @@ package struct LoopGroupOptions: Sendable {
 package final class LoopGroup: @unchecked Sendable {
   // @unchecked: `threads` is written before `start` returns and read by the one who joins.
   package let loops: [EventLoop]
+  package let names: Names
   package let options: LoopGroupOptions
   private let drivers: [UVDriver]
   /// Connections of all loops, which the shim counts for as long as their threads live.
@@ -64,6 +65,7 @@ package final class LoopGroup: @unchecked Sendable {
       throw error
     }
     for loop in loops { loop.setSiblings(loops) }
+    names = Names(loops: loops)
     self.loops = loops
     self.drivers = drivers
     try start()

@@ -14,7 +14,7 @@ package final class UVDriver: Driver, @unchecked Sendable {
   private var eventLoop: Unmanaged<EventLoop>?
   /// On a host's loop: called when the last handle is gone.
   private var onClosed: (() -> Void)?
-  package let arena: UnsafeRawBufferPointer
+  package private(set) var arena: UnsafeRawBufferPointer
 
   /// Bytes that one receive takes at most, and the arena of one turn's receives.
   private static let readBytes: UInt32 = 64 << 10
@@ -127,6 +127,11 @@ package final class UVDriver: Driver, @unchecked Sendable {
     let records = unsafe UnsafeMutableRawPointer(operations)
       .assumingMemoryBound(to: aloft__operation.self)
     return unsafe Int(aloft__submit(loop, records, UInt32(count)))
+  }
+
+  package func exchangeArena(for memory: UnsafeMutableRawPointer) {
+    unsafe aloft__loop_exchange_arena(loop, memory.assumingMemoryBound(to: UInt8.self))
+    unsafe arena = unsafe UnsafeRawBufferPointer(start: memory, count: arena.count)
   }
 
   package func connect(

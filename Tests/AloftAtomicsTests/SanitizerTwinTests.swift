@@ -11,6 +11,10 @@ struct ForgetfulMemory: AtomicMemory, @unchecked Sendable {
   func advanced(by words: Int) -> ForgetfulMemory {
     ForgetfulMemory(real: real.advanced(by: words))
   }
+  func block(at address: UInt) -> ForgetfulMemory {
+    ForgetfulMemory(real: real.block(at: address))
+  }
+  static var wordStride: UInt { HardwareMemory.wordStride }
   func read(_ word: Int) -> UInt { real.read(word) }
   func write(_ word: Int, _ value: UInt) { real.write(word, value) }
   func read(_ word: Int, into target: UnsafeMutablePointer<UInt>, count: Int) {
@@ -36,6 +40,7 @@ struct ForgetfulMemory: AtomicMemory, @unchecked Sendable {
   func compareExchangeSequential(_ word: Int, _ expected: UInt, _ desired: UInt) -> UInt {
     real.compareExchangeSequential(word, expected, desired)
   }
+  func fenceSequential() {}
 }
 
 /// Proof that ThreadSanitizer sees into the rings: the same algorithm over a memory that forgets

@@ -48,7 +48,7 @@ struct InboxRun {
   var consumer: (@Sendable () -> twin_tally)?
 }
 
-/// Nanoseconds an item, from the moment all threads are let go to the moment the last is done.
+/// Nanoseconds an item, from the moment the first thread begins to the moment the last is done.
 private func timed(_ run: InboxRun, name: String) -> Double {
   let bodies = run.producers + (run.consumer.map { [$0] } ?? [])
   let team = BenchTeam(bodies)
@@ -71,23 +71,30 @@ private final class BenchTeam: @unchecked Sendable {
   private(set) var tallies: [twin_tally]
   private var gate = pthread_barrier_t()
 
+  /// A thread says itself when it began: another one may be held up just then.
+  private struct Work {
+    var tally = twin_tally()
+    var begin = 0.0
+    var end = 0.0
+  }
+
   init(_ bodies: [@Sendable () -> twin_tally]) {
     self.bodies = bodies
     tallies = Array(repeating: twin_tally(), count: bodies.count)
-    pthread_barrier_init(&gate, nil, UInt32(bodies.count + 1))
+    pthread_barrier_init(&gate, nil, UInt32(bodies.count))
   }
 
   deinit { pthread_barrier_destroy(&gate) }
 
   private struct Place {
     let team: BenchTeam
-    let slot: UnsafeMutablePointer<twin_tally>
+    let slot: UnsafeMutablePointer<Work>
     let index: Int
   }
 
   func run() -> Double {
-    let slots = UnsafeMutablePointer<twin_tally>.allocate(capacity: bodies.count)
-    slots.initialize(repeating: twin_tally(), count: bodies.count)
+    let slots = UnsafeMutablePointer<Work>.allocate(capacity: bodies.count)
+    slots.initialize(repeating: Work(), count: bodies.count)
     defer { slots.deallocate() }
     let threads = bodies.indices.map { index -> pthread_t in
       let place = UnsafeMutablePointer<Place>.allocate(capacity: 1)
@@ -101,23 +108,23 @@ private final class BenchTeam: @unchecked Sendable {
           pointer.deallocate()
           let body = place.team.bodies[place.index]
           pthread_barrier_wait(&place.team.gate)
-          place.slot.pointee = body()
+          let begin = now()
+          let tally = body()
+          place.slot.pointee = Work(tally: tally, begin: begin, end: now())
           return nil
         }, place)
       precondition(code == 0, "no thread: \(code)")
       return thread
     }
-    pthread_barrier_wait(&gate)
-    let start = now()
     for thread in threads { pthread_join(thread, nil) }
-    let end = now()
-    tallies = bodies.indices.map { slots[$0] }
-    return end - start
+    let work = bodies.indices.map { slots[$0] }
+    tallies = work.map(\.tally)
+    return work.map(\.end).max()! - work.map(\.begin).min()!
   }
+}
 
-  private func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
-  }
+private func now() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
 }

@@ -3,6 +3,7 @@
 let expectations: [Expectation] =
   clusterRows + poolRows + registryRows + queueRows + memoryRows + balanceRows + sessionRows
   + internodeRows + chaosRows + echoRows + endToEndRows + slowDripRows + timerRows + inboxRows
+  + microRows
 
 private let clusterRows: [Expectation] = [
   .init(
@@ -198,6 +199,38 @@ private let inboxRows: [Expectation] = [
   .init(scenario: "micro-inbox", config: "mpsc 2p1c", figure: "item_ns", bar: .atMost(20)),
   .init(scenario: "micro-inbox", figure: "ratio_to_c_twin", bar: .atLeast(0.95)),
 ]
+
+/// Rows of one figure by size, for one thread and for two of which one in ten calls writes, which
+/// may take 1.6 times as long.
+private func tableRows(_ kind: String, _ nanoseconds: [(count: Int, bar: Double)]) -> [Expectation]
+{
+  nanoseconds.flatMap { count, bar in
+    [
+      Expectation(
+        scenario: "micro", config: "\(kind)=\(count) one-thread", figure: "lookup_ns",
+        bar: .atMost(bar)),
+      Expectation(
+        scenario: "micro", config: "\(kind)=\(count) two-threads", figure: "operation_ns",
+        bar: .atMost(bar * 1.6)),
+    ]
+  }
+}
+
+private let microRows: [Expectation] =
+  tableRows("ids", [(1_000, 14), (100_000, 18), (1_000_000, 36), (10_000_000, 70)])
+  + tableRows("names", [(1_000, 30), (100_000, 42), (1_000_000, 130), (10_000_000, 200)])
+  + [
+    .init(scenario: "micro", config: "mpmc 1p1c", figure: "item_ns", bar: .atMost(17)),
+    .init(scenario: "micro", config: "mpmc 2p2c", figure: "item_ns", bar: .atMost(20)),
+    .init(scenario: "micro", config: "pool owner-loop", figure: "cycle_ns", bar: .atMost(3)),
+    .init(scenario: "micro", config: "pool one-thread", figure: "cycle_ns", bar: .atMost(15)),
+    .init(scenario: "micro", config: "pool two-threads", figure: "cycle_ns", bar: .atMost(22)),
+    .init(scenario: "micro", figure: "instructions", bar: .atMost(20)),
+    .init(scenario: "micro", figure: "ratio_to_liburcu", bar: .atLeast(1)),
+    .init(scenario: "micro", figure: "ratio_to_ck", bar: .atLeast(1)),
+    .init(scenario: "micro", figure: "ratio_to_tbb", bar: .atLeast(1)),
+    .init(scenario: "micro", figure: "ratio_to_moodycamel", bar: .atLeast(1)),
+  ]
 
 private let endToEndRows: [Expectation] = [
   .init(

@@ -19,3 +19,45 @@ struct MicroInboxScenario: Scenario {
     return inboxFigures(quick: context.quick, run: context.run)
   }
 }
+
+/// The bricks under registry, mailboxes, queues and pools, beside libraries that do the same.
+struct MicroScenario: Scenario {
+  static let id = "micro"
+  static let title = "Tables, rings and leases beside their peers"
+
+  func run(_ context: RunContext) throws -> [Figure] {
+    context.progress.step(Self.id)
+    let shapes = Self.tables(quick: context.quick) + [Self.slots]
+    return try measureEach(shapes, name: \.config) { shape in
+      try shape.figures(context, rounds: context.size(9, quick: 3))
+    }
+  }
+
+  private static let lookup = MicroShape.Measurement(
+    order: "lookup", config: "one-thread", figure: "lookup_ns")
+  private static let mixed = MicroShape.Measurement(
+    order: "mixed", config: "two-threads writes=10%", figure: "operation_ns")
+
+  /// 64-bit keys and strings, in tables from what a first-level cache holds to what none holds.
+  private static func tables(quick: Bool) -> [MicroShape] {
+    let counts = quick ? [1_000, 100_000] : [1_000, 100_000, 1_000_000, 10_000_000]
+    return ["ids", "names"].flatMap { kind in
+      counts.map { count in
+        MicroShape(
+          config: "\(kind)=\(count)", words: [kind, String(count)], measurements: [lookup, mixed],
+          peers: .table, fillings: quick || count > 1_000_000 ? 1 : 3)
+      }
+    }
+  }
+
+  private static let queues = [1, 2].map { pairs in
+    MicroShape(
+      config: "mpmc \(pairs)p\(pairs)c", words: ["queue", String(pairs)],
+      measurements: [.init(order: "hop", config: "capacity=1024", figure: "item_ns")],
+      peers: .queue)
+  }
+
+  private static let slots = MicroShape(
+    config: "slots=1000", words: ["slots", "1000"],
+    measurements: [.init(order: "lookup", config: "one-thread", figure: "lookup_ns")])
+}

@@ -53,7 +53,7 @@ let allScenarios: [any Scenario.Type] = [
   ClusterScenario.self, PoolScenario.self, RegistryScenario.self, QueueScenario.self,
   MemoryScenario.self, BalanceScenario.self, SessionsScenario.self, InternodeScenario.self,
   ChaosScenario.self, EchoScenario.self, EndToEndScenario.self, TimersScenario.self,
-  MicroInboxScenario.self, SlowDripScenario.self,
+  MicroInboxScenario.self, MicroScenario.self, SlowDripScenario.self,
 ]
 
 /// What a scenario is told, and where it tells how far it is.

@@ -33,5 +33,7 @@ uint64_t bench_descriptors_raise(void);
 
 // The cores that this process may run on, in order: at most `capacity` written; how many there are.
 int bench_cores(int *cores, int capacity);
+// Holds the calling thread to a core: 0, or a negative errno.
+int bench_pin(int core);
 
 #endif

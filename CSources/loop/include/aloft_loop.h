@@ -110,6 +110,9 @@ void aloft__loop_close(aloft__loop *loop, void (*closed)(void *context), void *c
 void aloft__loop_wake(aloft__loop *loop);
 // The read arena, so that a write of bytes just read needs no copy.
 void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *bytes);
+// At the end of a turn callback: reads go to `memory` of the same size from now on, which stays the
+// caller's. What they went to before is untouched; the arena that the loop began with is freed.
+void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory);
 
 // Starts a listener in `listener` (an index below 65,536, chosen by the caller, free).
 // `first` binds without SO_REUSEPORT, so that a port in use is an error; the other loops of the
@@ -176,6 +179,8 @@ int aloft__descriptor_limit(uint64_t *limit, uint64_t *in_use);
 void *aloft__pages_allocate(size_t bytes);
 void aloft__pages_free(void *pages, size_t bytes);
 int aloft__pin_thread(int cpu);
+// The processor that the calling thread is on, for a moment at least; no system call.
+int aloft__processor(void);
 const char *aloft__error_name(int status);
 const char *aloft__error_text(int status);
 

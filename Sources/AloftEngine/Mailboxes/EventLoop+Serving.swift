@@ -58,20 +58,22 @@ extension EventLoop {
     unsafe hot.pointee.mail.ready.append(UInt(slot))
   }
 
-  /// Gives each mailbox that has messages its share, in turn, up to what one turn may take.
-  func serveMailboxes() {
-    var left = Self.messagesPerTurn
-    while left > 0, let word = unsafe hot.pointee.mail.ready.popFirst() {
+  /// Gives each mailbox that has messages its share, in turn, up to `limit` messages in all.
+  /// Answers how many, or 1 where a handler took none.
+  func serveMailboxes(_ limit: Int) -> Int {
+    var left = limit
+    // Those that become ready meanwhile have their turn in the next round.
+    var round = unsafe hot.pointee.mail.ready.count
+    while left > 0, round > 0, let word = unsafe hot.pointee.mail.ready.popFirst() {
+      round -= 1
       let slot = UInt32(truncatingIfNeeded: word)
       let state = unsafe hot.pointee.mail.table.state(slot)
       unsafe state.pointee.flags.remove(.ready)
       guard unsafe state.pointee.isServed, unsafe !state.pointee.queue.isEmpty else { continue }
       left -= max(unsafe serve(slot, state, left), 1)
     }
-    if left < Self.messagesPerTurn { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
+    return max(limit - left, 1)
   }
-
-  private static let messagesPerTurn = 8_192
 
   /// Answers how many the handler has taken.
   private func serve(

@@ -13,23 +13,35 @@ enum MessageMemory {
   /// A foreign thread's pool has nobody who trims it.
   private static let foreignEmptyBytesMax = 4 << 20
 
-  // Written once, by `prepared`, before the hook that leads others here is published. Not lazy,
-  // which would cost each message a call. No key has the number of these.
-  nonisolated(unsafe) private static var currentKey = pthread_key_t.max
-  nonisolated(unsafe) private static var ownKey = pthread_key_t.max
+  // The pool to use at present, and the one that a foreign thread's end has to end. Atomic not for
+  // their order but because access to a variable would be checked for exclusivity at each message.
+  // No key has the number that they begin with.
+  private static let currentKey = Atomic<pthread_key_t>(.max)
+  private static let ownKey = Atomic<pthread_key_t>(.max)
 
   static let prepared: Void = {
-    // The pool to use at present; and the one that a foreign thread's end has to end.
-    let made = unsafe pthread_key_create(&currentKey, nil)
-    let madeOwn = unsafe pthread_key_create(&ownKey) { pool in
-      pthread_setspecific(unsafe MessageMemory.currentKey, nil)
+    var current = pthread_key_t()
+    var own = pthread_key_t()
+    let made = unsafe pthread_key_create(&current, nil)
+    let madeOwn = unsafe pthread_key_create(&own) { pool in
+      MessageMemory.use(0)
       if let pool = unsafe pool { MessagePool(address: UInt(bitPattern: pool)).end() }
     }
     precondition(made == 0 && madeOwn == 0, "no thread-specific key left")
-    MessagePool.findThreadPool {
-      unsafe UInt(bitPattern: pthread_getspecific(MessageMemory.currentKey))
-    }
+    currentKey.store(current, ordering: .releasing)
+    ownKey.store(own, ordering: .releasing)
+    MessagePool.findThreadPool { MessageMemory.currentAddress }
   }()
+
+  @inline(__always)
+  private static var currentAddress: UInt {
+    unsafe UInt(bitPattern: pthread_getspecific(currentKey.load(ordering: .relaxed)))
+  }
+
+  private static func use(_ pool: UInt) {
+    unsafe pthread_setspecific(
+      currentKey.load(ordering: .relaxed), UnsafeRawPointer(bitPattern: pool))
+  }
 
   /// The system's pages, so that what is freed is the system's at once.
   private static let source = unsafe MessageMemorySource(
@@ -56,7 +68,7 @@ enum MessageMemory {
   /// The calling thread's pool.
   @inline(__always)
   static var current: MessagePool {
-    let found = unsafe UInt(bitPattern: pthread_getspecific(currentKey))
+    let found = currentAddress
     return found != 0 ? MessagePool(address: found) : makeForeignPool()
   }
 
@@ -64,16 +76,16 @@ enum MessageMemory {
   private static func makeForeignPool() -> MessagePool {
     prepared
     let pool = MessagePool(source: source, emptyBytesMax: foreignEmptyBytesMax)
-    let address = unsafe UnsafeRawPointer(bitPattern: pool.address)
-    unsafe pthread_setspecific(ownKey, address)
-    unsafe pthread_setspecific(currentKey, address)
+    unsafe pthread_setspecific(
+      ownKey.load(ordering: .relaxed), UnsafeRawPointer(bitPattern: pool.address))
+    use(pool.address)
     return pool
   }
 
   /// Has the calling thread use this pool, whose owner it is from here on; answers the one before.
   static func enter(_ pool: UInt) -> UInt {
-    let before = unsafe UInt(bitPattern: pthread_getspecific(currentKey))
-    unsafe pthread_setspecific(currentKey, UnsafeRawPointer(bitPattern: pool))
+    let before = currentAddress
+    use(pool)
     return before
   }
 }
@@ -102,6 +114,7 @@ extension EventLoop {
   /// At the end of a turn: others' memory goes back to them, and what is not needed to the system.
   @inline(__always)
   func settleMessages(final: Bool) {
+    if unsafe hot.pointee.arena.isTaken { renewArena() }
     messages.flush()
     if final, unsafe hot.pointee.tick >= hot.pointee.nextTrim { trimMessages() }
   }

@@ -1,0 +1,24 @@
+import ArgumentParser
+
+/// Ours in the `micro` bench: the same words, lines and loops as the peers' programs.
+struct RoleMicro: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "role-micro", abstract: "A brick under test.", shouldDisplay: false)
+
+  @Argument(help: "ids or names COUNT CORE CORE; queue PAIRS CORE CORE; slots COUNT CORE CORE.")
+  var words: [String]
+
+  func run() throws {
+    let numbers = words.dropFirst().compactMap { UInt64($0) }
+    guard words.count == 4, numbers.count == 3, (1...1 << 32).contains(numbers[0]) else {
+      throw BenchError("role-micro does not know `\(words.joined(separator: " "))`")
+    }
+    let cores = numbers.dropFirst().map(Int.init)
+    switch words[0] {
+    case "ids": MicroIDs.serve(count: numbers[0], cores: cores)
+    case "names": MicroNames.serve(count: numbers[0], cores: cores)
+    case "slots": MicroSlots(count: Int(numbers[0])).serve(cores: cores)
+    default: throw BenchError("role-micro does not know `\(words[0])`")
+    }
+  }
+}

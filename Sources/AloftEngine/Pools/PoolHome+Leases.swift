@@ -1,0 +1,85 @@
+package import AloftAtomics
+
+/// What any thread asks of a pool.
+extension PoolHome {
+  /// Any thread. The calling thread's loop among the pool's, by position; -1 elsewhere.
+  package static func position(in loops: [EventLoop]) -> Int {
+    guard let loop = EventLoop.current, loop.position < loops.count,
+      loops[loop.position] === loop
+    else { return -1 }
+    return loop.position
+  }
+
+  /// Any thread: waits for a lease. `timeout` is nanoseconds, 0 for none. The waiter is answered
+  /// once, at home.
+  package func wait(_ waiter: PoolWaiter, timeout: UInt64) {
+    let now = loop.driver.now()
+    waiter.since = now
+    waiter.deadline = timeout == 0 ? 0 : now &+ timeout
+    table.core.beginWaiting()
+    unsafe waiter.nodes.pointee.kind = .waiter
+    unsafe waiter.nodes.pointee.word = unsafe UInt(
+      bitPattern: Unmanaged.passRetained(waiter).toOpaque())
+    unsafe post(waiter.nodes)
+  }
+
+  /// Any thread, once, and after `wait`: it is refused, unless it has been answered.
+  package func cancel(_ waiter: PoolWaiter) {
+    let node = unsafe waiter.nodes + 1
+    unsafe node.pointee.kind = .cancel
+    unsafe node.pointee.word = unsafe UInt(
+      bitPattern: Unmanaged.passRetained(waiter).toOpaque())
+    unsafe post(node)
+  }
+
+  /// Why a lease ends.
+  package enum Ending { case sound, broken, doubtful }
+
+  /// Any thread: returns a lease; false when there is none such.
+  package func giveBack(_ lease: LeaseHandle, _ ending: Ending = .sound) -> Bool {
+    guard lease.pool == number else { return false }
+    let position = Self.position(in: loops)
+    switch ending {
+    case .sound:
+      let result =
+        position < 0 ? table.core.giveBack(lease) : table.core.giveBack(lease, on: position)
+      return complete(result, lease, .returned)
+    case .broken, .doubtful:
+      let result =
+        position < 0 ? table.core.sendHome(lease) : table.core.sendHome(lease, on: position)
+      return complete(result, lease, ending == .broken ? .broken : .doubtful)
+    }
+  }
+
+  /// Any thread: the second half of a return.
+  package func complete(_ result: LeaseReturn, _ lease: LeaseHandle) -> Bool {
+    complete(result, lease, .returned)
+  }
+
+  func complete(_ result: LeaseReturn, _ lease: LeaseHandle, _ kind: PoolNode.Kind) -> Bool {
+    switch result {
+    case .idle: return true
+    case .mustPoke:
+      if table.core.claimPoke() { unsafe post(pokeNode) }
+      return true
+    case .mustSendHome:
+      send(home: lease.slot, kind)
+      return true
+    case .mustForward(let position):
+      guard table.core.claimReturn(lease) else { return false }
+      let node = unsafe nodes + 2 * lease.slot + 1
+      unsafe node.pointee.kind = kind
+      unsafe node.pointee.word = UInt(lease.rawValue)
+      unsafe forward(node, to: position)
+      return true
+    case .stale: return false
+    }
+  }
+
+  func send(home slot: Int, _ kind: PoolNode.Kind) {
+    let node = unsafe nodes + 2 * slot
+    unsafe node.pointee.kind = kind
+    unsafe node.pointee.number = UInt32(slot)
+    unsafe post(node)
+  }
+}

@@ -1,0 +1,224 @@
+import AloftAtomics
+import AloftPool
+
+/// What the home does for its pool's logic. All of it on the home's thread.
+extension PoolHome {
+  func admit(_ waiter: PoolWaiter, _ now: UInt64) {
+    let id = state.queue.reserve()
+    waiter.index = id.index
+    waiter.generation = id.generation
+    while unsafe waiters.count <= Int(id.index) { unsafe waiters.append(nil) }
+    unsafe waiters[Int(id.index)] = unsafe .passRetained(waiter)
+    state.leaseRequested(
+      id, since: waiter.since, deadline: waiter.deadline, now: now, into: &actions)
+  }
+
+  private func answer(_ id: WaiterID) -> PoolWaiter {
+    guard let waiter = unsafe waiters[Int(id.index)] else {
+      preconditionFailure("a waiter is answered twice")
+    }
+    unsafe waiters[Int(id.index)] = nil
+    state.queue.release(id)
+    // The gate is open again: what loops keep from now on, home doesn't know.
+    if table.core.endWaiting() { hasAskedLoops = false }
+    return unsafe waiter.takeRetainedValue()
+  }
+
+  /// Carries out what the logic asks for, and what that leads to.
+  func perform(_ now: UInt64) {
+    while !actions.isEmpty || wantsSeek {
+      let batch = actions
+      actions.removeAll(keepingCapacity: true)
+      for action in batch { perform(action, now) }
+      if wantsSeek, actions.isEmpty {
+        wantsSeek = false
+        seek(now)
+      }
+    }
+  }
+
+  private func perform(_ action: PoolAction, _ now: UInt64) {
+    switch action {
+    case .open(let slot, let upstream): handler.open(slot, upstream: upstream)
+    case .close(let slot): handler.close(slot)
+    case .check(let slot): handler.check(slot)
+    case .lend(let slot, let id):
+      let lease = table.core.lend(slot)
+      let named = LeaseHandle(pool: number, slot: slot, generation: lease.generation)
+      answer(id).granted(named.rawValue)
+    case .refuse(let id, let refusal): answer(id).refused(PoolRefused(refusal))
+    case .shelve(let slot):
+      if table.core.shelve(slot) == .mustPoke { wantsSeek = true }
+    case .recall(let slot, let isWanted): table.core.setRecall(slot, isWanted)
+    case .fetch(let slot):
+      if table.core.takeHome(slot) {
+        state.cameBack(slot, .sound, now: now, into: &actions)
+      } else {
+        askLoops(now)
+      }
+    case .reclaim(let slot): reclaim(slot, now)
+    case .seek: wantsSeek = true
+    case .shut: table.core.setShut(true)
+    case .drained: drained()
+    }
+  }
+
+  // MARK: Looking for what is idle
+
+  private func seek(_ now: UInt64) {
+    lookAtShelf(now)
+    guard state.waitingCount > 0 else { return }
+    if !hasAskedLoops {
+      hasAskedLoops = true
+      askLoops(now)
+    }
+    state.sought(loopsAsked: asked.contains { $0.keptSome }, now: now, into: &actions)
+  }
+
+  /// Brings home what is on the shelf, as long as somebody waits for it or home wants it.
+  func lookAtShelf(_ now: UInt64) {
+    while state.waitingCount > 0 || !state.isOpen, let slot = table.core.takeHome() {
+      state.cameBack(slot, .sound, now: now, into: &actions)
+    }
+    state.forEachRecalled { slot in
+      if table.core.takeHome(slot) { state.cameBack(slot, .sound, now: now, into: &actions) }
+    }
+  }
+
+  /// Has every loop bring what it keeps and home wants.
+  private func askLoops(_ now: UInt64) {
+    for position in loops.indices {
+      if position == loop.position {
+        table.core.flush(position) {
+          state.cameBack($0, .sound, now: now, into: &actions)
+        }
+        continue
+      }
+      let isNew = table.core.requestFlush(of: position)
+      if table.core.keptCount(by: position) > 0 { asked[position].keptSome = true }
+      if asked[position].isUnderWay {
+        // It has begun to answer an earlier question, maybe before it could know of this one.
+        if isNew { asked[position].again = true }
+      } else if isNew {
+        ask(position)
+      }
+    }
+  }
+
+  private func ask(_ position: Int) {
+    asked[position].isUnderWay = true
+    loops[position].executeUnrefused {
+      self.table.core.flush(position) { self.send(home: $0, .returned) }
+      let node = unsafe self.answerNode(position)
+      unsafe node.pointee.kind = .flushed
+      unsafe node.pointee.number = UInt32(position)
+      unsafe self.post(node)
+    }
+  }
+
+  func loopAnswered(_ position: Int, _ now: UInt64) {
+    let again = asked[position].again
+    asked[position] = LoopAsked()
+    if again {
+      asked[position].keptSome = true
+      return ask(position)
+    }
+    state.sought(loopsAsked: asked.contains { $0.keptSome }, now: now, into: &actions)
+  }
+
+  private func reclaim(_ slot: Int, _ now: UInt64) {
+    let observed = table.core.observe(slot)
+    guard observed.isLent else { return }
+    let lease = LeaseHandle(pool: number, slot: slot, generation: observed.generation)
+    let result =
+      Self.position(in: loops) == loop.position
+      ? table.core.sendHome(lease, on: loop.position) : table.core.sendHome(lease)
+    if result == .mustSendHome {
+      state.cameBack(slot, .reclaimed, now: now, into: &actions)
+    } else {
+      _ = complete(result, lease, .reclaimed)
+    }
+  }
+
+  // MARK: What has come of opening, closing and checking; any thread
+
+  package func opened(_ slot: Int) {
+    onHome { home, now in
+      home.state.opened(slot, now: now, random: home.random(), into: &home.actions)
+    }
+  }
+
+  package func openFailed(_ slot: Int) {
+    onHome { home, now in
+      home.state.openFailed(slot, now: now, random: home.random(), into: &home.actions)
+    }
+  }
+
+  package func closed(_ slot: Int) {
+    onHome { home, now in home.state.closed(slot, now: now, into: &home.actions) }
+  }
+
+  package func checked(_ slot: Int, isSound: Bool) {
+    onHome { home, now in
+      home.state.checked(slot, isSound: isSound, now: now, into: &home.actions)
+    }
+  }
+
+  /// SplitMix64 (Steele, Lea, Flood 2014).
+  private func random() -> UInt64 {
+    randomState &+= 0x9E37_79B9_7F4A_7C15
+    var z = randomState
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  // MARK: Time
+
+  /// One timer of the loop for all that the logic waits for, moved only when it would be late.
+  func keepTime() {
+    guard let next = state.nextDeadline(), next < timerAt else { return }
+    if let timer { loop.cancelTimer(timer) }
+    let now = loop.driver.now()
+    let wait = next > now ? (next - now) / nanosecondsPerTick : 0
+    timerAt = next
+    timer = loop.startTimer(afterMilliseconds: wait) { [unowned self] in timeIsUp() }
+    // No timer is left: with the next thing that happens at home it is tried again.
+    if timer == nil { timerAt = .max }
+  }
+
+  private func timeIsUp() {
+    timer = nil
+    timerAt = .max
+    onHome { home, now in
+      home.state.advance(now: now, into: &home.actions) { slot in
+        let seen = home.table.core.observe(slot)
+        return (seen.rawValue, seen.isIdle, seen.isLent)
+      }
+    }
+  }
+
+  private func drained() {
+    if let timer { loop.cancelTimer(timer) }
+    timer = nil
+    let told = whenDrained
+    whenDrained = []
+    for tell in told { tell() }
+    handler.drained()
+    unsafe loop.hot.pointee.pools.removeAll { $0 === self }
+  }
+}
+
+extension PoolRefused {
+  init(_ refusal: PoolRefusal) {
+    self =
+      switch refusal {
+      case .queueFull(let waiting, let max): .queueFull(waiting: waiting, max: max)
+      case .timedOut(let waited): .timedOut(waited: waited)
+      case .upstreamDown(let failures, let retryIn):
+        .upstreamDown(failures: failures, retryIn: retryIn)
+      case .closed: .closed
+      case .cancelled: .cancelled
+      }
+  }
+}

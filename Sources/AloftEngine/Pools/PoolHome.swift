@@ -1,0 +1,262 @@
+package import AloftAtomics
+package import AloftPool
+import Synchronization
+
+/// A pool at home: the loop on which its logic runs, and the ways there.
+///
+/// Leases that need nobody's help are taken from `table` and returned to it by whoever they are
+/// for. This is for all others. Who waits, and what is returned while somebody waits, is sent to
+/// the home in a mailbox of intrusive nodes, so that nothing is allocated or refused; on the
+/// home's own thread it is served at once.
+@safe
+package final class PoolHome: @unchecked Sendable {
+  // @unchecked: `table`, the mailboxes and `ended` are atomic, the nodes are theirs who send them;
+  // all that is `var` is touched on the home's thread alone, and after its end by one thread at a
+  // time (`servingLate`).
+
+  package let number: Int
+  package let loop: EventLoop
+  package let table: LeaseTable
+  package let loops: [EventLoop]
+  let handler: PoolHandler
+  var state: PoolState
+  var actions: [PoolAction] = []
+  var waiters: [Unmanaged<PoolWaiter>?] = unsafe [nil]
+  var wantsSeek = false
+  /// All loops have been asked for what they keep since the gate last shut.
+  var hasAskedLoops = false
+  /// Of each loop: its answer is under way, it kept something when it was asked, and it has to be
+  /// asked once more.
+  var asked: [LoopAsked]
+  var isServing = false
+  var timer: TimerID?
+  var timerAt = UInt64.max
+  var randomState: UInt64
+  var whenDrained: [() -> Void] = []
+  let ended = Atomic<Bool>(false)
+  private let servingLate = Atomic<Bool>(false)
+  /// A word for the home's mailbox, then one for each loop's, a line each.
+  private let mailboxes: WordBlock
+  /// For each slot one to the home and one to a loop; then one for the poke; then one for each
+  /// loop's answer.
+  let nodes: UnsafeMutablePointer<PoolNode>
+
+  struct LoopAsked {
+    var isUnderWay = false
+    var keptSome = false
+    var again = false
+  }
+
+  /// `slots`: as many as live resizing may ask for. `share`: idle ones that each loop keeps.
+  package init(
+    on loop: EventLoop, limits: PoolLimits, slots: Int, share: Int, handler: PoolHandler
+  ) throws(EngineError) {
+    guard let number = PoolNumbers.claim() else {
+      throw EngineError(
+        .loopLimit, "no more pools: \(LeaseHandle.poolsMax - 1) live in this process")
+    }
+    self.number = number
+    self.loop = loop
+    self.handler = handler
+    loops = loop.siblings.isEmpty ? [loop] : loop.siblings
+    table = LeaseTable(slots: slots, loops: loops.count, share: share)
+    state = PoolState(limits: limits, slots: slots, now: loop.driver.now())
+    asked = Array(repeating: LoopAsked(), count: loops.count)
+    randomState = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ loop.driver.now()
+    mailboxes = WordBlock(words: (1 + loops.count) * MemoryLine.words)
+    let count = 2 * slots + 1 + loops.count
+    unsafe nodes = .allocate(capacity: count)
+    unsafe nodes.initialize(repeating: PoolNode(), count: count)
+  }
+
+  deinit {
+    unsafe nodes.deallocate()
+    PoolNumbers.release(number)
+  }
+
+  /// Once, from any thread: opens the resources that are kept, and begins to keep time.
+  package func start() {
+    onHome { home, now in
+      unsafe home.loop.hot.pointee.pools.append(home)
+      home.state.start(now: now, into: &home.actions)
+    }
+  }
+
+  var pokeNode: UnsafeMutablePointer<PoolNode> { unsafe nodes + 2 * state.slotsMax }
+  func answerNode(_ position: Int) -> UnsafeMutablePointer<PoolNode> {
+    unsafe nodes + 2 * state.slotsMax + 1 + position
+  }
+
+  // MARK: Ways home
+
+  private var mailbox: MailboxWord { mailbox(0) }
+  private func mailbox(_ index: Int) -> MailboxWord {
+    unsafe MailboxWord(
+      at: mailboxes.memory.address(ofWord: index * MemoryLine.words))
+  }
+
+  /// Any thread.
+  func post(_ node: UnsafeMutablePointer<PoolNode>) {
+    let wasEmpty = unsafe mailbox.push(UnsafeMutableRawPointer(node))
+    if loop.isCurrent, !ended.load(ordering: .relaxed) {
+      if !isServing { serve() }
+      return
+    }
+    if wasEmpty { loop.executeUnrefused { self.serve() } }
+    if ended.load(ordering: .sequentiallyConsistent) { serveLate() }
+  }
+
+  /// Any thread: has `body` run at home, with the time.
+  package func onHome(_ body: sending @escaping (PoolHome, UInt64) -> Void) {
+    if loop.isCurrent, !isServing, !ended.load(ordering: .relaxed) {
+      begin()
+      body(self, loop.driver.now())
+      return finish()
+    }
+    loop.executeUnrefused {
+      self.begin()
+      body(self, self.loop.driver.now())
+      self.finish()
+    }
+  }
+
+  private func begin() {
+    precondition(!isServing)
+    isServing = true
+  }
+
+  private func finish() {
+    perform(loop.driver.now())
+    drainMailbox()
+    isServing = false
+    keepTime()
+  }
+
+  private func serve() {
+    if isServing { return }
+    begin()
+    finish()
+  }
+
+  private func drainMailbox() {
+    while var node = unsafe mailbox.drain() {
+      let now = loop.driver.now()
+      while true {
+        let next = unsafe MailboxWord.next(after: node)
+        unsafe handle(node.assumingMemoryBound(to: PoolNode.self), now)
+        perform(now)
+        guard let following = unsafe next else { break }
+        unsafe node = unsafe following
+      }
+    }
+  }
+
+  private func handle(_ node: UnsafeMutablePointer<PoolNode>, _ now: UInt64) {
+    let number = unsafe Int(node.pointee.number)
+    switch unsafe node.pointee.kind {
+    case .returned: state.cameBack(number, .sound, now: now, into: &actions)
+    case .broken: state.cameBack(number, .broken, now: now, into: &actions)
+    case .reclaimed: state.cameBack(number, .reclaimed, now: now, into: &actions)
+    case .doubtful:
+      let why = handler.hasCheck ? PoolReturn.doubtful : .broken
+      state.cameBack(number, why, now: now, into: &actions)
+    case .poke:
+      table.core.endPoke()
+      lookAtShelf(now)
+    case .waiter: unsafe admit(waiter(of: node), now)
+    case .cancel:
+      let waiter = unsafe waiter(of: node)
+      let id = WaiterID(index: waiter.index, generation: waiter.generation)
+      state.leaseCancelled(id, now: now, into: &actions)
+    case .flushed: loopAnswered(number, now)
+    }
+  }
+
+  private func waiter(of node: UnsafeMutablePointer<PoolNode>) -> PoolWaiter {
+    let pointer = unsafe UnsafeRawPointer(bitPattern: node.pointee.word)!
+    return unsafe Unmanaged<PoolWaiter>.fromOpaque(pointer).takeRetainedValue()
+  }
+
+  // MARK: The end
+
+  /// The runtime begins to end.
+  func drainAtShutdown() {
+    onHome { home, now in home.state.drain(deadline: 0, now: now, into: &home.actions) }
+  }
+
+  /// On the loop's thread, after its last turn.
+  func loopEnded() {
+    if !isServing {
+      begin()
+      state.drain(deadline: 0, now: loop.driver.now(), into: &actions)
+      finish()
+    }
+    for index in unsafe waiters.indices {
+      guard let waiter = unsafe waiters[index] else { continue }
+      unsafe waiters[index] = nil
+      unsafe waiter.takeRetainedValue().refused(.closed)
+    }
+    ended.store(true, ordering: .sequentiallyConsistent)
+    serveLate()
+    endIfAllIsBack()
+  }
+
+  /// What came too late: nobody is served, and what is returned is closed.
+  private func serveLate() {
+    repeat {
+      guard !servingLate.exchange(true, ordering: .sequentiallyConsistent) else { return }
+      while var node = unsafe mailbox.drain() {
+        while true {
+          let next = unsafe MailboxWord.next(after: node)
+          unsafe handleLate(node.assumingMemoryBound(to: PoolNode.self))
+          guard let following = unsafe next else { break }
+          unsafe node = unsafe following
+        }
+      }
+      servingLate.store(false, ordering: .sequentiallyConsistent)
+    } while !isMailboxEmpty
+  }
+
+  private var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
+
+  /// After the end the handler is held for as long as somebody has a lease.
+  private func endIfAllIsBack() {
+    let isLent = (0..<state.slotsMax).contains { table.core.observe($0).isLent }
+    if !isLent { handler.drained() }
+  }
+
+  private func handleLate(_ node: UnsafeMutablePointer<PoolNode>) {
+    switch unsafe node.pointee.kind {
+    case .returned, .broken, .reclaimed, .doubtful:
+      unsafe handler.close(Int(node.pointee.number))
+      endIfAllIsBack()
+    case .waiter: unsafe waiter(of: node).refused(.closed)
+    case .cancel: _ = unsafe waiter(of: node)
+    case .poke, .flushed: break
+    }
+  }
+
+  // MARK: Ways to a loop that keeps some
+
+  /// Any thread: sends a claimed return to the loop whose lease it is.
+  func forward(_ node: UnsafeMutablePointer<PoolNode>, to position: Int) {
+    if unsafe mailbox(1 + position).push(UnsafeMutableRawPointer(node)) {
+      loops[position].executeUnrefused { self.serveForwarded(position) }
+    }
+  }
+
+  private func serveForwarded(_ position: Int) {
+    while var node = unsafe mailbox(1 + position).drain() {
+      while true {
+        let next = unsafe MailboxWord.next(after: node)
+        let sent = unsafe node.assumingMemoryBound(to: PoolNode.self)
+        let lease = unsafe LeaseHandle(rawValue: UInt64(sent.pointee.word))
+        let kind = unsafe sent.pointee.kind
+        let result = table.core.returnClaimed(lease, on: position, toHome: kind != .returned)
+        _ = complete(result, lease, kind)
+        guard let following = unsafe next else { break }
+        unsafe node = unsafe following
+      }
+    }
+  }
+}

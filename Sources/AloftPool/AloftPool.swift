@@ -1,1 +1,0 @@
-// The logic of this module; see docs/ARCHITECTURE.md.

@@ -1,1 +1,0 @@
-// Histories of operations by many threads, and who judges them.
