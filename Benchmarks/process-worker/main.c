@@ -4,9 +4,9 @@
 //   process-worker [deaf] [stdio] [dies CODE]
 //
 // The answer is the message itself, but for: "crash", which ends it by a signal; "exit N"; "pid",
-// answered with its number and its group's; "fds", answered with the descriptors that it has; "env",
-// with its environment; "signals", with the masks that it was given; "child", which starts a child
-// of its own that sleeps, and answers with its number; "flood N", answered N times.
+// answered with its number and its group's; "fds", with the descriptors that it has; "env", with
+// its environment; "signals", with the masks that it was given; "child", which starts a child of
+// its own that sleeps, and answers with its number; "flood N", answered N times.
 // `deaf` ignores SIGTERM.
 #include <dirent.h>
 #include <signal.h>
