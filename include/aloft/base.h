@@ -43,7 +43,7 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ENFILE, -23, "the system's file table is full")                                           \
   XX(EMFILE, -24, "the process's descriptor limit is too low")                                 \
   XX(EPIPE, -32, "the peer takes no more")                                                     \
-  XX(ENAMETOOLONG, -36, "the name is too long, or a Unix-domain socket's path")                       \
+  XX(ENAMETOOLONG, -36, "the name is too long, or a Unix-domain socket's path")                \
   XX(EMSGSIZE, -90, "the message is above the size limit")                                     \
   XX(ENOTSUP, -95, "not supported")                                                            \
   XX(EAFNOSUPPORT, -97, "the address family is not supported")                                 \
