@@ -10,7 +10,7 @@ import Testing
   #expect(places == [5_682_303, 2_254_634, 4_128_383, 6_303_980])
   #expect(microID(0) == 12_994_781_566_227_106_604)
   #expect(microID(9_999_999) == 16_170_615_081_893_622_101)
-  let names = [0, 5_000_000, 10_000_000].map { index in
+  let names = [UInt64(0), 5_000_000, 10_000_000].map { index in
     withUnsafeTemporaryAllocation(byteCount: MicroName.bytes, alignment: 8) { place in
       MicroName.write(index, to: place.baseAddress!)
       return String(decoding: MicroName.at(place.baseAddress!), as: UTF8.self)
