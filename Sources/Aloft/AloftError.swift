@@ -46,6 +46,8 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let childLimit = Code(value: 21)
     /// A supervisor has ended because its children failed too often.
     public static let tooManyRestarts = Code(value: 22)
+    /// A child did not come up when its supervisor was started.
+    public static let startFailed = Code(value: 23)
   }
 
   public let code: Code

@@ -154,7 +154,7 @@ extension EventLoop {
   private static let jobsPerTurn = 4_096
   private static let messagesPerTurn = 16_384
   /// Words taken in before the mailboxes they are for are served.
-  private static let wordsPerRound = 1_024
+  private static let wordsPerRound = 256
   /// Words of a temporary buffer: above 1,024 bytes it would come from the heap, each turn.
   private static let drainMax = 128
 

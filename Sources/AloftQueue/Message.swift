@@ -54,6 +54,23 @@ public struct Message: ~Copyable, Sendable {
   /// To copy so many bytes costs less than two locked instructions, one of them elsewhere.
   @inlinable public static var copiedBySharingMax: Int { 256 }
 
+  /// The bytes. Whoever has the message may read them for as long as it has it.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get {
+      let span = unsafe RawSpan(
+        _unsafeStart: block.header.pointee.bytes, byteCount: Int(block.header.pointee.count))
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The sender's to use: a kind, a number to answer to. 0 at first. It goes with this message, and
+  /// not with the bytes: messages that share them have a tag each.
+  @inlinable public var tag: UInt64 {
+    get { unsafe block.header.pointee.tag }
+    set { unsafe block.header.pointee.tag = newValue }
+  }
+
   /// The bytes, for as long as `body` runs.
   @inlinable
   public borrowing func withUnsafeBytes<Value, Failure: Error>(

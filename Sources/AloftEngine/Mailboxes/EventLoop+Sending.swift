@@ -138,16 +138,16 @@ extension EventLoop {
   private func flush(_ box: UnsafeMutablePointer<Outbox>) {
     let target = unsafe box.pointee.target
     unsafe target._withUnsafeGuaranteedRef { target in
-      let words = unsafe UnsafeBufferPointer(start: box.pointee.words, count: box.pointee.count)
-      let result = unsafe target.inbox.push(contentsOf: words, fromLoop: position)
+      let result = unsafe target.inbox.push(
+        contentsOf: box.pointee.pending, fromLoop: position)
       unsafe box.pointee.removeFirst(result.accepted)
       if result.mustWake { target.driver.wake() }
       if target.ended.load(ordering: .sequentiallyConsistent) {
         // Nobody drains that lane any more but who finds words in it.
         while unsafe box.pointee.count > 0 {
           target.serveLateWords()
-          let rest = unsafe UnsafeBufferPointer(start: box.pointee.words, count: box.pointee.count)
-          let more = unsafe target.inbox.push(contentsOf: rest, fromLoop: position)
+          let more = unsafe target.inbox.push(
+            contentsOf: box.pointee.pending, fromLoop: position)
           unsafe box.pointee.removeFirst(more.accepted)
         }
         target.serveLateWords()

@@ -18,6 +18,13 @@ extension EventLoop {
     return unsafe owner._withUnsafeGuaranteedRef { $0.write(id, adopting: block) }
   }
 
+  /// The same with a frame. See `writeFrame(_:adopting:)`.
+  @inline(__always)
+  package static func writeFrame(_ id: ConnectionID, adopting block: MessageBlock) -> WriteResult {
+    guard let owner = unsafe LoopTable.owner(of: id) else { return offLoop(id) }
+    return unsafe owner._withUnsafeGuaranteedRef { $0.writeFrame(id, adopting: block) }
+  }
+
   /// The same, on this loop.
   package func write(_ id: ConnectionID, adopting block: MessageBlock) -> WriteResult {
     guard let state = unsafe find(id), unsafe state.pointee.phase == .open,
