@@ -80,6 +80,18 @@ SIZE(aloft_target, 16);
 AT(aloft_target, id, 0);
 AT(aloft_target, kind, 8);
 
+SIZE(aloft_lease, 8);
+SIZE(aloft_pool_options, 72);
+AT(aloft_pool_options, size, 8);
+AT(aloft_pool_options, checks_returns, 48);
+AT(aloft_pool_options, kept_per_loop, 68);
+SIZE(aloft_pool_callbacks, 40);
+AT(aloft_pool_callbacks, on_open, 8);
+AT(aloft_pool_callbacks, on_drained, 32);
+SIZE(aloft_pool_statistics, 152);
+AT(aloft_pool_statistics, in_use, 8);
+AT(aloft_pool_statistics, wait_us_max, 144);
+
 // A code of the system's is its negated errno value.
 #define ERRNO(name) _Static_assert(ALOFT_##name == -name, #name " has another number")
 ERRNO(EPERM);
