@@ -1,5 +1,5 @@
-// Pools: a resource has one borrower at a time, whatever threads do; who waits is served in order or
-// told why not; what is broken is closed; and bad input is answered: a lease returned twice, an
+// Pools: a resource has one borrower at a time, whatever threads do; who waits is served in order,
+// or told why not; what is broken is closed; and bad input is answered: a lease returned twice, an
 // answer that nobody asked for, a pool that ends under load.
 #include <stdbool.h>
 #include "check.h"
