@@ -38,7 +38,9 @@
 #include "aloft/mailbox.h"
 #include "aloft/message.h"
 #include "aloft/pool.h"
+#include "aloft/queue.h"
 #include "aloft/registry.h"
+#include "aloft/supervision.h"
 
 #ifdef __cplusplus
 extern "C" {

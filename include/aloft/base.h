@@ -66,7 +66,8 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ENOTOWNER, -4007, "the name is not of the one who was named as its owner")                \
   XX(EFOREIGN, -4008, "it belongs to another runtime")                                         \
   XX(ESTALE, -4009, "returned or told before, taken back, or never given")                     \
-  XX(EUPSTREAM, -4010, "the upstream has failed too often and is left alone for a while")
+  XX(EUPSTREAM, -4010, "the upstream has failed too often and is left alone for a while")      \
+  XX(EFAILED, -4011, "a worker or process has failed")
 
 #define ALOFT__ENUMERATOR(name, value, text) ALOFT_##name = value,
 enum {
