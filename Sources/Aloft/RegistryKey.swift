@@ -134,7 +134,7 @@ extension AloftError.Code {
   public static let nameEmpty = Self(value: 20)
   /// A name above 255 bytes.
   public static let nameTooLong = Self(value: 21)
-  /// The name is another's, who is the error's `holder`.
+  /// The name is another's, who is the error's `holder`; or a child of that name is there already.
   public static let nameTaken = Self(value: 22)
   /// The name, or the group, is nobody's.
   public static let nameUnknown = Self(value: 23)

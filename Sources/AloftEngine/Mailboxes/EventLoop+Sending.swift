@@ -48,8 +48,9 @@ extension EventLoop {
       let result = unsafe reserve(id, hot.pointee.mail.gates.gate(id.slot))
       if result != .accepted { return result }
     }
-    let block = address(shared, to: id, priority)
+    let block = Self.address(shared, to: id, priority)
     if unsafe !hot.pointee.inTurn { readClockBetweenTurns() }
+    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, id.slot, state)
     return .accepted
   }
@@ -57,10 +58,10 @@ extension EventLoop {
   /// Takes over the reference and writes the address. A block is linked through its own header, so
   /// one that others refer to as well goes in an envelope.
   @inline(__always)
-  func address(
+  static func address(
     _ shared: MessageBlock, to id: MailboxID, _ priority: UInt8
   ) -> MessageBlock {
-    let block = Self.own(shared)
+    let block = own(shared)
     if block != shared { MessageBlock.release(shared) }
     unsafe block.header.pointee.target = id
     unsafe block.header.pointee.priority = priority
@@ -110,7 +111,7 @@ extension EventLoop {
       let result = reserve(id, place.gate)
       if result != .accepted { return result }
     }
-    let block = address(shared, to: id, priority)
+    let block = Self.address(shared, to: id, priority)
     unsafe gather(block.word | Tag.message, box)
     return .accepted
   }
