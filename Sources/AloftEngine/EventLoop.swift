@@ -140,7 +140,9 @@ package final class EventLoop: @unchecked Sendable {
   /// The same, unretained: for what happens with each message.
   @inline(__always)
   static var unretainedCurrent: Unmanaged<EventLoop>? {
-    guard let pointer = unsafe pthread_getspecific(currentKey.load(ordering: .relaxed)) else { return nil }
+    guard let pointer = unsafe pthread_getspecific(currentKey.load(ordering: .relaxed)) else {
+      return nil
+    }
     return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)
   }
 

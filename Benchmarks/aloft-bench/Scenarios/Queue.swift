@@ -61,7 +61,8 @@ struct QueueScenario: Scenario {
 }
 
 /// Runs `body` in a task, and has the calling thread wait for it.
-func waitFor<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
+func waitFor<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value
+{
   let done = DispatchSemaphore(value: 0)
   nonisolated(unsafe) var result: Result<Value, any Error>?
   Task {
