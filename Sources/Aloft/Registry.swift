@@ -58,7 +58,7 @@ public struct Registry: Sendable {
   /// A name that was hashed beforehand: for names that are looked up again and again.
   @inline(__always)
   public func lookUp(_ name: Name) -> Target? {
-    name.withKey { names.find($0).flatMap { Target($0) } }
+    name.withKey { find($0) }
   }
 
   public func lookUp(_ id: UInt64) -> Target? { names.find(id).flatMap { Target($0) } }
@@ -67,10 +67,61 @@ public struct Registry: Sendable {
     names.find(WideID(id)).flatMap { Target($0) }
   }
 
+  /// Looks many names up: as many calls of `lookUp`, but sixteen at a time, so that waiting for
+  /// memory overlaps. Each look-up is one by itself. `body` is called for each, in order.
+  public func lookUp(
+    each names: Span<Name>, _ body: (_ place: Int, _ target: Target?) -> Void
+  ) {
+    unsafe forSixteenEach(names) { start, keys in
+      unsafe self.names.find(keys) { place, target in
+        body(start + place, target.flatMap { Target($0) })
+      }
+    }
+  }
+
+  /// Calls `body` with the keys of up to 16 names, and where these begin, until all had their turn.
+  func forSixteenEach(
+    _ names: Span<Name>, _ body: (_ start: Int, UnsafeBufferPointer<NameKey>) -> Void
+  ) {
+    unsafe names.withUnsafeBufferPointer { names in
+      unsafe forSixteenEach(names, body)
+    }
+  }
+
+  private func forSixteenEach(
+    _ names: UnsafeBufferPointer<Name>, _ body: (_ start: Int, UnsafeBufferPointer<NameKey>) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: NameKey.self, capacity: 16) { keys in
+      var start = 0
+      while start < names.count {
+        let count = min(16, names.count - start)
+        for place in 0..<count {
+          unsafe (keys.baseAddress! + place).initialize(
+            to: Name.key(at: names.baseAddress! + start + place))
+        }
+        unsafe body(start, UnsafeBufferPointer(rebasing: UnsafeBufferPointer(keys)[..<count]))
+        start += count
+      }
+    }
+  }
+
   @inline(__always)
   private func find(_ bytes: UnsafeRawBufferPointer) -> Target? {
     guard Name.lengths ~= bytes.count else { return nil }
-    return unsafe names.find(names.hashed(bytes)).flatMap { Target($0) }
+    return unsafe find(names.looker.key(bytes))
+  }
+
+  @inline(__always)
+  private func find(_ key: NameKey) -> Target? {
+    guard let word = names.looker.find(key) else { return nil }
+    let target = AloftRegistry.Target(word: word)
+    if target.isMailbox { return .mailbox(Mailbox(rawValue: target.rawValue)) }
+    return findRare(key, target)
+  }
+
+  @inline(never)
+  private func findRare(_ key: NameKey, _ target: AloftRegistry.Target) -> Target? {
+    (target.kind == .record ? names.findWatched(.name(key)) : target).flatMap { Target($0) }
   }
 
   // MARK: Changing

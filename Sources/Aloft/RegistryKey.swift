@@ -30,38 +30,69 @@ extension Registry {
     /// A name's length in bytes.
     static var lengths: ClosedRange<Int> { 1...255 }
 
-    private let bytes: [UInt8]
+    /// Most names are short: the bytes are here, and an array of names is one piece of memory.
+    /// First, so that a name's address is its bytes'.
+    private let short: InlineArray<4, UInt64>
     private let hash: UInt
+    private let length: Int
+    private let long: [UInt8]?
+    private static let shortMax = 32
 
     /// - Throws: `nameEmpty`; `nameTooLong` above 255 bytes.
     public init(_ name: String) throws(AloftError) {
-      try self.init(bytes: Array(name.utf8))
+      try self.init(unsafe name.utf8.span.bytes)
     }
 
     public init(_ name: RawSpan) throws(AloftError) {
-      try self.init(bytes: unsafe name.withUnsafeBytes { unsafe Array($0) })
-    }
-
-    private init(bytes: [UInt8]) throws(AloftError) {
-      guard Self.lengths ~= bytes.count else {
-        throw AloftError(Names.lengthError(bytes.count))
+      let count = name.byteCount
+      guard Self.lengths ~= count else { throw AloftError(Names.lengthError(count)) }
+      length = count
+      long = count > Self.shortMax ? unsafe name.withUnsafeBytes { unsafe Array($0) } : nil
+      var words = InlineArray<4, UInt64>(repeating: 0)
+      (short, hash) = unsafe name.withUnsafeBytes { bytes in
+        if count <= Self.shortMax {
+          unsafe withUnsafeMutableBytes(of: &words) { unsafe $0.copyMemory(from: bytes) }
+        }
+        return unsafe (words, Names.hash(bytes))
       }
-      self.bytes = bytes
-      hash = unsafe bytes.withUnsafeBytes { unsafe Names.hash($0) }
     }
 
-    public static func == (a: Name, b: Name) -> Bool { a.hash == b.hash && a.bytes == b.bytes }
+    public static func == (a: Name, b: Name) -> Bool {
+      guard a.hash == b.hash, a.length == b.length, a.long == b.long else { return false }
+      for index in 0..<4 where a.short[index] != b.short[index] { return false }
+      return true
+    }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(hash) }
 
-    public var description: String { String(decoding: bytes, as: UTF8.self) }
+    public var description: String { withKey { String(decoding: $0.bytes, as: UTF8.self) } }
+
+    /// The key lasts as long as the name stays where it is.
+    @inline(__always)
+    static func key(at name: UnsafePointer<Name>) -> NameKey {
+      let length = unsafe name.pointee.length
+      if length <= shortMax {
+        return unsafe NameKey(
+          UnsafeRawBufferPointer(start: name, count: length), hash: name.pointee.hash)
+      }
+      // Borrowed with the name, whose array it is.
+      return unsafe name.pointee.long.unsafelyUnwrapped.withUnsafeBytes {
+        unsafe NameKey($0, hash: name.pointee.hash)
+      }
+    }
 
     @inline(__always)
     func withKey<Value, Failure: Error>(
       _ body: (NameKey) throws(Failure) -> Value
     ) throws(Failure) -> Value {
-      unsafe try bytes.span.bytes.withUnsafeBytes { bytes throws(Failure) in
-        unsafe try body(NameKey(bytes, hash: hash))
+      if let long {
+        return unsafe try long.span.bytes.withUnsafeBytes { bytes throws(Failure) in
+          unsafe try body(NameKey(bytes, hash: hash))
+        }
+      }
+      return unsafe try withUnsafeBytes(of: short) { bytes throws(Failure) in
+        unsafe try body(
+          NameKey(UnsafeRawBufferPointer(rebasing: bytes.prefix(length)), hash: hash))
       }
     }
   }
@@ -134,7 +165,7 @@ extension AloftError.Code {
   public static let nameEmpty = Self(value: 20)
   /// A name above 255 bytes.
   public static let nameTooLong = Self(value: 21)
-  /// The name is another's, who is the error's `holder`.
+  /// The name is another's, who is the error's `holder`; or a child of that name is there already.
   public static let nameTaken = Self(value: 22)
   /// The name, or the group, is nobody's.
   public static let nameUnknown = Self(value: 23)

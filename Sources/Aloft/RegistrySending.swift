@@ -150,29 +150,10 @@ extension Registry {
     _ message: (_ place: Int) -> Message
   ) -> SendCounts {
     var counts = SendCounts()
-    unsafe names.withUnsafeBufferPointer { names in
-      var start = 0
-      while start < names.count {
-        let count = min(16, names.count - start)
-        unsafe sendSome(
-          UnsafeBufferPointer(rebasing: names[start..<start + count]), priority, &counts
-        ) { message(start + $0) }
-        start += count
-      }
-    }
-    return counts
-  }
-
-  private func sendSome(
-    _ some: UnsafeBufferPointer<Name>, _ priority: MessagePriority, _ counts: inout SendCounts,
-    _ message: (Int) -> Message
-  ) {
-    unsafe withUnsafeTemporaryAllocation(of: NameKey.self, capacity: some.count) { keys in
-      for place in 0..<some.count {
-        // The bytes are the array's, whose elements stay where they are during the call.
-        unsafe (keys.baseAddress! + place).initialize(to: some[place].withKey { $0 })
-      }
-      unsafe names.send(UnsafeBufferPointer(keys), priority: priority.rawValue, message) {
+    unsafe forSixteenEach(names) { start, keys in
+      unsafe self.names.send(keys, priority: priority.rawValue) {
+        message(start + $0)
+      } done: {
         switch $0 {
         case .accepted: counts.accepted += 1
         case .full: counts.full += 1
@@ -182,5 +163,6 @@ extension Registry {
         }
       }
     }
+    return counts
   }
 }

@@ -9,6 +9,7 @@ extension HashLinesCore {
 
   /// Adds lines, unless there are more than `enough` or another thread is ahead; the answer is
   /// the range of those that the caller has to see born.
+  @inlinable
   public func claim(enough: Int) -> Range<Int>? {
     let counted = root.loadAcquire(Self.count)
     let count = Int(bitPattern: counted & Self.countMask)
@@ -24,6 +25,7 @@ extension HashLinesCore {
 
   /// Sees to it that a line is born, as far as that can be done now: false when another thread
   /// holds a line that's needed.
+  @inlinable
   public func bringForth(_ index: Int) -> Bool {
     let parent = Self.parent(index)
     let digit = UInt(Int.bitWidth - 1 - index.leadingZeroBitCount)

@@ -40,17 +40,26 @@ public struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
 
   public let root: Memory
   public let layout: Layout
-  public let lines: HashSegments<Memory>
-  public let pool: HashPool<Memory>
+  @usableFromInline let source: HashMemory
 
   /// `root` has `words` words, zeroed before the first of its cores is made.
+  @inlinable @inline(__always)
   init(root: Memory, layout: Layout, source: HashMemory) {
     self.root = root
     self.layout = layout
-    lines = HashSegments(
+    self.source = source
+  }
+
+  // Made anew each time, of constants: what a look-up doesn't need isn't passed around.
+  @inlinable @inline(__always)
+  public var lines: HashSegments<Memory> {
+    HashSegments(
       directory: root.advanced(by: Self.directory), firstBits: Layout.firstBits,
       unitWords: HashLine.words)
-    pool = HashPool(memory: root.advanced(by: Self.poolStart), source: source)
+  }
+  @inlinable @inline(__always)
+  public var pool: HashPool<Memory> {
+    HashPool(memory: root.advanced(by: Self.poolStart), source: source)
   }
 
   /// One thread, before any other call: the first lines are born.

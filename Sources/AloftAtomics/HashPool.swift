@@ -26,16 +26,20 @@ public struct HashPool<Memory: AtomicMemory> {
   @inlinable static var indexBits: UInt { 32 }
 
   @usableFromInline let memory: Memory
-  @usableFromInline let segments: HashSegments<Memory>
   @usableFromInline let source: HashMemory
 
   /// The first segment is 32 KiB.
   @inlinable static var firstBits: Int { 10 }
 
+  @inlinable @inline(__always)
   public init(memory: Memory, source: HashMemory) {
     self.memory = memory
     self.source = source
-    segments = HashSegments(
+  }
+
+  @inlinable @inline(__always)
+  var segments: HashSegments<Memory> {
+    HashSegments(
       directory: memory.advanced(by: Self.directory), firstBits: Self.firstBits,
       unitWords: Self.granuleWords)
   }
@@ -86,7 +90,7 @@ public struct HashPool<Memory: AtomicMemory> {
     }
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func takeFresh(_ kind: Int) -> UInt {
     let count = Self.granules(kind)
     var next = memory.loadRelaxed(Self.fresh)

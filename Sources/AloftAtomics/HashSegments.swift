@@ -53,7 +53,7 @@ public struct HashSegments<Memory: AtomicMemory> {
     add(entry, from: source)
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func add(_ entry: Int, from source: HashMemory) {
     precondition(entry < Self.directoryWords, "no room for so many entries")
     let bytes = units(entry) * unitWords * 8

@@ -125,7 +125,7 @@ public struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
   }
 
   /// The same where the line isn't the right one, or isn't the whole chain.
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func tryFindOnward(_ key: Key, _ hash: UInt, _ start: Int) -> UInt?? {
     var index = start
     var first = lines.lines[index]

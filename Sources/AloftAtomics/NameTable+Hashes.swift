@@ -22,6 +22,40 @@ public struct NameKey {
   }
 }
 
+/// A table's look-ups and nothing else: one address, which counts no reference and copies nothing.
+/// Good for as long as the table and until `free`.
+@frozen
+@safe
+public struct NameLooker: @unchecked Sendable {
+  // @unchecked: what it points to never changes.
+  @usableFromInline let core: UnsafeMutablePointer<NameTableCore<HardwareMemory>>
+
+  public init(_ table: borrowing NameTable) {
+    unsafe core = .allocate(capacity: 1)
+    unsafe core.initialize(to: table.core)
+  }
+
+  /// When nobody uses it any more.
+  public func free() { unsafe core.deallocate() }
+
+  /// Any thread; writes nothing. 1...255 bytes.
+  @inlinable @inline(__always)
+  public func key(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    let words = unsafe NameWords(bytes)
+    return unsafe NameKey(words: words, hash: core.pointee.hash(words))
+  }
+
+  /// Any thread; writes nothing.
+  @inlinable @inline(__always)
+  public func find(_ name: NameKey) -> UInt64? {
+    while true {
+      if let found = unsafe core.pointee.tryFind(name.words, name.hash) {
+        return found.map { UInt64($0) }
+      }
+    }
+  }
+}
+
 extension HashFunction {
   /// Any thread. What a table of this function's seed says of a name of 1...255 bytes.
   public func hash(_ name: UnsafeRawBufferPointer) -> UInt { hash(unsafe NameWords(name)) }

@@ -127,7 +127,7 @@ public struct NameTableCore<Memory: AtomicMemory> {
   }
 
   /// The same where the line isn't the right one, or isn't the whole chain.
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func tryFindOnward(_ name: NameWords, _ hash: UInt, _ start: Int) -> UInt?? {
     var index = start
     var first = lines.lines[index]

@@ -65,25 +65,6 @@ struct ChaosOutcome: Sendable {
   var cascades = 0
 }
 
-/// Runs `async` code for the bench, which is not.
-private func waitFor<Value: Sendable>(
-  _ body: @escaping @Sendable () async throws -> Value
-) throws -> Value {
-  let box = Box<Value>()
-  let done = DispatchSemaphore(value: 0)
-  Task.detached {
-    do { box.result = .success(try await body()) } catch { box.result = .failure(error) }
-    done.signal()
-  }
-  done.wait()
-  return try box.result!.get()
-}
-
-private final class Box<Value: Sendable>: @unchecked Sendable {
-  // @unchecked: written before the semaphore is signalled, read after.
-  var result: Result<Value, any Error>?
-}
-
 /// Supervised handlers in this process. One loop has the supervisor and all its workers, as the
 /// seed's one node has; this thread kills, and waits for the answers.
 private final class WorkerChaos: Sendable {

@@ -31,7 +31,7 @@ struct QueueScenario: Scenario {
       shape.messages = context.size(10_000_000, quick: 1_000_000)
       let config = part.config(shape)
       context.progress.step("\(Self.id) \(config)")
-      let outcome = try waitFor {
+      let outcome = try waitFor { [shape] in
         part.batch == 0
           ? try await runQueueOnLoops(shape)
           : try await runQueueFromThreads(shape, batch: part.batch)

@@ -35,7 +35,8 @@ extension Names {
   package func send(
     _ message: consuming Message, to name: NameKey, priority: UInt8 = 1
   ) -> RouteResult {
-    guard let target = directory.look(name) else { return .unknown }
+    guard let word = looker.find(name) else { return .unknown }
+    let target = Target(word: word)
     if target.isMailbox {
       return RouteResult(
         EventLoop.send(message, to: MailboxID(rawValue: target.rawValue), priority: priority))
@@ -75,7 +76,7 @@ extension Names {
   /// Sends a message to each of up to 16 names, which are looked up together.
   package func send(
     _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
-    _ done: (RouteResult) -> Void
+    done: (RouteResult) -> Void
   ) {
     unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
       unsafe directory.look(keys) { place, target in

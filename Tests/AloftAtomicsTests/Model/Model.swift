@@ -60,6 +60,9 @@ final class Model {
   var stepsMax = 400
   /// How many failed attempts of each thread are really made again.
   var retriesMax = 0
+  /// Attempts read words again to see whether they have changed: such a one may go otherwise the
+  /// next time, though what it read last was the newest.
+  var looksTwice = false
   var weakening: Weakening?
 
   /// What words hold before the first step, where that isn't 0.
@@ -169,7 +172,8 @@ final class Model {
 
   func explore() -> Result {
     state = ModelState(
-      words: words, threads: threads.count, retriesMax: retriesMax, initial: initial)
+      words: words, threads: threads.count, retriesMax: retriesMax, initial: initial,
+      looksTwice: looksTwice)
     trail.removeAll()
     let visited = VisitedStates()
     var result = Result()

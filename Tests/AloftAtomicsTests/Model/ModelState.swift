@@ -33,10 +33,15 @@ struct ModelState {
   private let retriesMax: Int
 
   private let initial: [Int: UInt]
+  private let looksTwice: Bool
 
   /// `initial` is what words hold that aren't 0 at first.
-  init(words: Int, threads: Int, retriesMax: Int, initial: [Int: UInt] = [:]) {
+  init(
+    words: Int, threads: Int, retriesMax: Int, initial: [Int: UInt] = [:],
+    looksTwice: Bool = false
+  ) {
     self.initial = initial
+    self.looksTwice = looksTwice
     self.retriesMax = retriesMax
     retries = Array(repeating: 0, count: threads)
     self.threads = threads
@@ -164,13 +169,14 @@ struct ModelState {
 
   mutating func beginAttempt(_ thread: Int) { attempts[thread].removeAll(keepingCapacity: true) }
 
-  /// Whether the thread's attempt may have failed because it read, of some word, not the newest
-  /// value. What it read before it wrote the word itself doesn't count.
+  /// Whether the thread's attempt failed because it read, of some word, not the newest value. What
+  /// it read before it read or wrote the word again doesn't count, or, where `looksTwice`, only what
+  /// it read before it wrote it.
   func missedSomething(_ thread: Int) -> Bool {
-    var written: Set<Int> = []
-    for access in attempts[thread].reversed() where !written.contains(access.word) {
+    var seen: Set<Int> = []
+    for access in attempts[thread].reversed() where !seen.contains(access.word) {
       if newest(access.word) != access.value { return true }
-      if access.isWrite { written.insert(access.word) }
+      if access.isWrite || !looksTwice { seen.insert(access.word) }
     }
     return false
   }

@@ -89,6 +89,7 @@ enum TableCases {
     fill(SetupMemory(block))
     if counted > 64 { block.words[count] = 7 << 48 | counted }
     model.initial = block.initial
+    model.looksTwice = true
     model.constants = directory..<pool
   }
 
