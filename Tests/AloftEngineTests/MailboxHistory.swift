@@ -211,19 +211,19 @@ final class MailboxHistory {
   /// Answers what did not hold.
   func run() -> [String] {
     for loop in loops { world.perform(on: loop) { [self] in open(on: loop) } }
-    let end = world.now + UInt64(random.in(5...60)) * 1_000_000
-    var steps = 0
-    while steps < 1_500, world.step(until: end) {
-      steps += 1
-      switch random.below(7) {
-      case 0: act(on: nil)
-      case 1, 2:
-        let loop = loops[random.below(loops.count)]
-        world.perform(on: loop) { [self] in act(on: loop) }
-      case 3: checkBounds()
-      default: break
+    let life = random.in(2...40)
+    for _ in 0..<random.in(20...120) {
+      let loop = random.chance(85) ? loops[random.below(loops.count)] : nil
+      world.after(nanoseconds: random.below(life * 1_000_000)) { [unowned self] in
+        guard let loop else { return act(on: nil) }
+        nonisolated(unsafe) let history = self
+        loop.executeUnrefused { for _ in 0...history.random.below(3) { history.act(on: loop) } }
       }
     }
+    for _ in 0..<10 {
+      world.after(nanoseconds: random.below(life * 1_000_000)) { [unowned self] in checkBounds() }
+    }
+    world.run(milliseconds: life)
     settle()
     world.end()
     account()

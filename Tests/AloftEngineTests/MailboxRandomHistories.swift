@@ -15,7 +15,7 @@ struct MailboxRandomHistories {
       #expect(faults == [], "seed \(seed)")
       return
     }
-    let seeds = RandomHistories.number("ALOFT_SEEDS") ?? RandomHistories.seedsUsual
+    let seeds = RandomHistories.number("ALOFT_SEEDS") ?? RandomHistories.seedsUsual / 5
     for seed in (part * seeds / 10)..<((part + 1) * seeds / 10) {
       let faults = try MailboxHistory(seed: seed, fault: .none).run()
       if !faults.isEmpty {
