@@ -88,6 +88,9 @@ public struct MailboxQueue {
     return take(7 - waiting.leadingZeroBitCount)
   }
 
+  /// For tests, which put this mistake in: those passed over are never remembered.
+  package mutating func forgetPasses() { passes = 0 }
+
   /// When the message that has waited longest arrived, in the clock of `arrived`; nil without any.
   public var oldestArrival: UInt32? {
     if waiting == 0 { return nil }
