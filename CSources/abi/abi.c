@@ -52,6 +52,34 @@ AT(aloft_statistics, struct_size, 0);
 AT(aloft_statistics, connections_open, 8);
 AT(aloft_statistics, timers_fired, 88);
 
+SIZE(aloft_mailbox, 8);
+SIZE(aloft_mailbox_options, 32);
+AT(aloft_mailbox_options, capacity, 8);
+AT(aloft_mailbox_options, overflow, 12);
+AT(aloft_mailbox_options, high_water, 16);
+AT(aloft_mailbox_options, low_water, 20);
+AT(aloft_mailbox_options, messages_per_turn, 24);
+AT(aloft_mailbox_options, flags, 28);
+
+SIZE(aloft_mailbox_callbacks, 40);
+AT(aloft_mailbox_callbacks, on_message, 8);
+AT(aloft_mailbox_callbacks, on_drained, 16);
+AT(aloft_mailbox_callbacks, on_pressure, 24);
+AT(aloft_mailbox_callbacks, on_close, 32);
+
+SIZE(aloft_mailbox_statistics, 56);
+AT(aloft_mailbox_statistics, received, 8);
+AT(aloft_mailbox_statistics, oldest_age_ms, 48);
+
+SIZE(aloft_key, 32);
+AT(aloft_key, length, 4);
+AT(aloft_key, name, 8);
+AT(aloft_key, low, 16);
+AT(aloft_key, high, 24);
+SIZE(aloft_target, 16);
+AT(aloft_target, id, 0);
+AT(aloft_target, kind, 8);
+
 // A code of the system's is its negated errno value.
 #define ERRNO(name) _Static_assert(ALOFT_##name == -name, #name " has another number")
 ERRNO(EPERM);

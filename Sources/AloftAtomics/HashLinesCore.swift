@@ -27,9 +27,8 @@
 ///   word of a later change therefore meets the header of the earlier ones when he looks again, for
 ///   they came before that word; and a slot is named before it is filled anew.
 /// - a lock is taken sequentially, which is acquire enough, and given back with release.
-@usableFromInline
 @frozen
-struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
+public struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
   /// How many lines are in use, and the binary digits of that less one: `digits << 48 | count`.
   @inlinable static var count: Int { 0 }
   @inlinable static var countMask: UInt { (1 &<< 48) &- 1 }
@@ -37,12 +36,12 @@ struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
   @inlinable static var poolStart: Int {
     directory + MemoryLine.roundedUp(HashSegments<Memory>.directoryWords)
   }
-  static var words: Int { poolStart + HashPool<Memory>.words }
+  public static var words: Int { poolStart + HashPool<Memory>.words }
 
-  @usableFromInline let root: Memory
-  @usableFromInline let layout: Layout
-  @usableFromInline let lines: HashSegments<Memory>
-  @usableFromInline let pool: HashPool<Memory>
+  public let root: Memory
+  public let layout: Layout
+  public let lines: HashSegments<Memory>
+  public let pool: HashPool<Memory>
 
   /// `root` has `words` words, zeroed before the first of its cores is made.
   init(root: Memory, layout: Layout, source: HashMemory) {
@@ -55,7 +54,7 @@ struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
   }
 
   /// One thread, before any other call: the first lines are born.
-  func begin() {
+  public func begin() {
     let count = 1 << Layout.firstBits
     lines.ensure(0, from: pool.source)
     for index in 0..<count {

@@ -122,7 +122,7 @@ extension MPMCRingCore {
   /// `true` when somebody has to serve those who wait for items.
   @inlinable
   public func serveRoom(
-    _ waiting: inout Int, _ next: () -> UInt, _ entered: (Bool) -> Void
+    _ waiting: inout Int, _ next: () -> UInt, entered: (Bool) -> Void
   ) -> Bool {
     var mustServe = false
     while waiting > 0 {

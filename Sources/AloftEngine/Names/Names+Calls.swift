@@ -5,10 +5,16 @@ package import AloftRegistry
 extension Names {
   /// A name of 1 to 255 bytes, which the caller keeps where they are.
   @inline(__always)
-  package func key(_ bytes: UnsafeRawBufferPointer) throws(RegistryError) -> NameKey {
-    if UInt(bitPattern: bytes.count &- 1) >= 255 { throw Self.lengthError(bytes.count) }
-    return unsafe directory.key(bytes)
+  package func hashed(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    unsafe directory.key(bytes)
   }
+
+  /// A name's hash, for all registries of the process.
+  package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt {
+    unsafe hashFunction.hash(bytes)
+  }
+
+  private static let hashFunction = HashFunction(seed: seed)
 
   @inline(never)
   package static func lengthError(_ count: Int) -> RegistryError {

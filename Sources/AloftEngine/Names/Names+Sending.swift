@@ -72,6 +72,26 @@ extension Names {
     }
   }
 
+  /// Sends a message to each of up to 16 names, which are looked up together.
+  package func send(
+    _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
+    _ done: (RouteResult) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
+      unsafe directory.look(keys) { place, target in
+        // 0 is nobody: a record without an address.
+        unsafe targets[place] = target ?? Target(word: 0)
+      }
+      for place in 0..<keys.count {
+        var target: Target? = unsafe targets[place]
+        if let found = target, !found.isMailbox {
+          target = found.word == 0 ? nil : unsafe find(keys[place])
+        }
+        done(send(message(place), toAny: target, priority: priority))
+      }
+    }
+  }
+
   /// A connection is written to on its own loop: at once here, from elsewhere when the loop comes
   /// to it. What doesn't fit then is dropped, as with any write that nobody waits for.
   private func write(_ message: consuming Message, to id: ConnectionID) -> RouteResult {
@@ -180,6 +200,10 @@ extension Names {
         return (accepted, members.count)
       }
     } ?? (0, 0)
+  }
+
+  package func memberCount(_ group: NameKey) -> Int {
+    section { directory in directory.withMembers(of: group) { $0.count } } ?? 0
   }
 
   package func members(_ group: NameKey) -> [Target] {

@@ -62,6 +62,12 @@ final class Model {
   var retriesMax = 0
   var weakening: Weakening?
 
+  /// What words hold before the first step, where that isn't 0.
+  var initial: [Int: UInt] = [:]
+  /// Words that nobody writes in this case: to read one is no step. To write one is a fault of the
+  /// case.
+  var constants: Range<Int> = 0..<0
+
   private let words: Int
   private var threads: [Thread] = []
   private var finally: (([[UInt]]) -> String?) = { _ in nil }
@@ -125,6 +131,10 @@ final class Model {
 
   func step(_ operation: Operation) -> UInt {
     var operation = operation
+    if operation.kind != .fence, constants.contains(operation.word) {
+      if operation.kind == .load { return initial[operation.word] ?? 0 }
+      stop(.failure("word \(operation.word) is a constant of this case"))
+    }
     if let weakening { operation.order = weakening.order(for: operation) }
     let thread = threads[current]
     thread.pending = operation
@@ -158,7 +168,8 @@ final class Model {
   // MARK: All executions
 
   func explore() -> Result {
-    state = ModelState(words: words, threads: threads.count, retriesMax: retriesMax)
+    state = ModelState(
+      words: words, threads: threads.count, retriesMax: retriesMax, initial: initial)
     trail.removeAll()
     let visited = VisitedStates()
     var result = Result()
