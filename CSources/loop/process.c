@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -108,8 +109,12 @@ static int child_clone(birth *b, int *descriptor, pid_t *pid) {
   return status;
 }
 
-// Reaps a process whose end is known to be near.
+// Reaps a process whose end is known to be near. libuv has made the descriptor non-blocking, and
+// waitid heeds that; one that the kernel itself can't end within 10 s is left to it.
 static void reap(int descriptor) {
+  struct pollfd ended = {.fd = descriptor, .events = POLLIN};
+  while (poll(&ended, 1, 10000) < 0 && errno == EINTR) {
+  }
   siginfo_t info;
   while (waitid((idtype_t)P_PIDFD, (id_t)descriptor, &info, WEXITED) != 0 && errno == EINTR) {
   }

@@ -76,7 +76,7 @@ extension Connection {
   /// Writes all of the message or nothing, and lets go of it in either case; `write(offering:)` keeps
   /// what was not accepted. The bytes are sent from where they lie. What the socket doesn't take is
   /// copied to the connection's queue, as with any write, so a slow peer holds no message; messages
-  /// of up to 512 bytes that follow others in the same turn are put together with them.
+  /// of up to 1,024 bytes that follow others in the same turn are put together with them.
   @discardableResult
   public func write(_ message: consuming Message) -> WriteResult {
     let block = message.take()

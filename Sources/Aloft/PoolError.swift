@@ -53,6 +53,7 @@ public struct PoolError: Error, Hashable, Sendable, CustomStringConvertible {
   static func stale(_ lease: UInt64) -> PoolError {
     PoolError(
       .staleLease,
-      "lease \(String(lease, radix: 16)) is none of this pool, or no longer: it was returned before")
+      "lease \(String(lease, radix: 16)) is none of this pool, or no longer: it was returned before"
+    )
   }
 }

@@ -110,7 +110,8 @@ extension Duration? {
     guard let self else { return 0 }
     let (seconds, attoseconds) = self.components
     guard self > .zero, seconds < 1 << 32 else {
-      throw PoolError(.invalidOption, "\(name) is \(self); more than 0, up to 136 years, is possible")
+      throw PoolError(
+        .invalidOption, "\(name) is \(self); more than 0, up to 136 years, is possible")
     }
     return UInt64(seconds) * 1_000_000_000 + UInt64((attoseconds + 999_999_999) / 1_000_000_000)
   }

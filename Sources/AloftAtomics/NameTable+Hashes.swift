@@ -22,6 +22,45 @@ public struct NameKey {
   }
 }
 
+/// A table's look-ups and nothing else: one address, which counts no reference and copies nothing.
+/// Good for as long as the table and until `free`.
+@frozen
+@safe
+public struct NameLooker: @unchecked Sendable {
+  // @unchecked: what it points to never changes.
+  @usableFromInline let core: UnsafeMutablePointer<NameTableCore<HardwareMemory>>
+
+  public init(_ table: borrowing NameTable) {
+    unsafe core = .allocate(capacity: 1)
+    unsafe core.initialize(to: table.core)
+  }
+
+  /// When nobody uses it any more.
+  public func free() { unsafe core.deallocate() }
+
+  /// Any thread; writes nothing. 1...255 bytes.
+  @inlinable @inline(__always)
+  public func key(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    let words = unsafe NameWords(bytes)
+    return unsafe NameKey(words: words, hash: core.pointee.hash(words))
+  }
+
+  /// Any thread; writes nothing.
+  @inlinable @inline(__always)
+  public func find(_ name: NameKey) -> UInt64? {
+    while true {
+      if let found = unsafe core.pointee.tryFind(name.words, name.hash) {
+        return found.map { UInt64($0) }
+      }
+    }
+  }
+}
+
+extension HashFunction {
+  /// Any thread. What a table of this function's seed says of a name of 1...255 bytes.
+  public func hash(_ name: UnsafeRawBufferPointer) -> UInt { hash(unsafe NameWords(name)) }
+}
+
 extension NameTable {
   /// Any thread. A name with its hash. 1...255 bytes.
   @inlinable @inline(__always)
@@ -35,6 +74,36 @@ extension NameTable {
   public func find(_ name: NameKey) -> UInt64? {
     while true {
       if let found = core.tryFind(name.words, name.hash) { return found.map { UInt64($0) } }
+    }
+  }
+
+  /// Any thread. Looks up several names at once, as `find` of many does, with their hashes at
+  /// hand: `body` is called for each in order. 16 at most.
+  @inlinable
+  public func find(
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ value: UInt64?) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: 16) { homes in
+      var touched: UInt = 0
+      for place in 0..<keys.count {
+        let home = unsafe core.lines.home(keys[place].hash)
+        unsafe homes[place] = home
+        touched |= core.lines.lines[home].loadRelaxed(HashLine.header)
+      }
+      for place in 0..<keys.count {
+        let key = unsafe keys[place]
+        touched |= unsafe core.touch(
+          NameLayout.mark(key.hash, key.words.length), homes[place])
+      }
+      assert(touched & HashLine.born != 0)
+      for place in 0..<keys.count {
+        let key = unsafe keys[place]
+        if let found = unsafe core.tryFind(key.words, key.hash, homes[place]) {
+          body(place, found.map { UInt64($0) })
+        } else {
+          body(place, find(key))
+        }
+      }
     }
   }
 
@@ -209,12 +278,15 @@ extension IDTableOf {
 }
 
 extension NameKey: CustomStringConvertible {
-  /// The name in quotes; bytes that aren't UTF-8 are shown as such.
-  public var description: String {
+  /// The name as bytes of their own.
+  public var bytes: [UInt8] {
     var bytes: [UInt8] = []
     for index in 0..<words.count {
       unsafe withUnsafeBytes(of: words[index].littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
-    return "\"\(String(decoding: bytes.prefix(words.length), as: UTF8.self))\""
+    return Array(bytes.prefix(words.length))
   }
+
+  /// The name in quotes; bytes that aren't UTF-8 are shown as such.
+  public var description: String { "\"\(String(decoding: bytes, as: UTF8.self))\"" }
 }

@@ -64,6 +64,14 @@ public struct MailboxQueue {
     return take(waiting.trailingZeroBitCount)
   }
 
+  /// The next one unless it is another class's turn; nil when none waits. For reading ahead.
+  @inlinable @inline(__always)
+  public var first: MessageBlock? {
+    if waiting == 0 { return nil }
+    let last = unsafe newest[unchecked: waiting.trailingZeroBitCount]
+    return unsafe MessageBlock(address: MessageBlock(address: last).header.pointee.link)
+  }
+
   @usableFromInline
   mutating func popOfSeveral() -> MessageBlock {
     guard passes == Self.passesMax else {

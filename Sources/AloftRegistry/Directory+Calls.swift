@@ -22,12 +22,11 @@ extension Directory {
   public func look(_ id: UInt64) -> Target? { ids.find(id) }
   public func look(_ id: WideID) -> Target? { wideIDs.find(id) }
 
-  /// Looks many names up at once, as `look`: waiting for memory overlaps.
+  /// Looks up to 16 names up at once, as `look`: waiting for memory overlaps.
   public func look(
-    _ names: UnsafeBufferPointer<UnsafeRawBufferPointer>,
-    _ body: (_ place: Int, _ target: Target?) -> Void
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ target: Target?) -> Void
   ) {
-    unsafe self.names.table.find(names) { body($0, $1.map { Target(word: $0) }) }
+    unsafe names.table.find(keys) { body($0, $1.map { Target(word: $0) }) }
   }
 
   public func find(_ key: RegistryKey) -> Target? {

@@ -24,13 +24,15 @@ public protocol DirectoryHost: AnyObject, Sendable {
 public final class Directory: @unchecked Sendable {
   // @unchecked: the tables are any thread's; `host` is set once, before any other call.
   let names: NameSpace
+  /// For look-ups of names without a step on the way.
+  public let looker: NameLooker
   let groups: NameSpace
   let ids: IDSpace<UInt64>
   let wideIDs: IDSpace<WideID>
   let bindings = Bindings()
   /// Records that stand for nobody, by kind: they are in the tables and don't count.
   private let vacant = WordBlock(words: Kind.all * MemoryLine.words)
-  unowned(unsafe) var host: any DirectoryHost
+  unowned(unsafe) private(set) var host: (any DirectoryHost)!
 
   /// Which table a node of ``Bindings`` refers to.
   enum Kind {
@@ -41,19 +43,21 @@ public final class Directory: @unchecked Sendable {
     static let all = 4
   }
 
-  /// - Parameters:
-  ///   - seed: random, so that names from outside can't be chosen to meet in one line.
-  ///   - host: outlives the directory.
-  public init(seed: UInt64, capacity: Int = 0, memory: HashMemory, host: any DirectoryHost) {
+  /// - Parameter seed: random, so that names from outside can't be chosen to meet in one line.
+  public init(seed: UInt64, capacity: Int = 0, memory: HashMemory) {
     names = NameSpace(
       kind: Kind.name, table: NameTable(seed: seed, capacity: capacity, memory: memory))
+    looker = NameLooker(names.table)
     groups = NameSpace(kind: Kind.group, table: NameTable(seed: seed, memory: memory))
     ids = IDSpace(kind: Kind.id, table: IDTable(seed: seed, memory: memory))
     wideIDs = IDSpace(kind: Kind.wideID, table: WideIDTable(seed: seed, memory: memory))
-    unsafe self.host = host
   }
 
+  /// Once, before any other call. `host` outlives the directory's use.
+  public func attach(_ host: any DirectoryHost) { unsafe self.host = host }
+
   deinit {
+    looker.free()
     names.forEach { _, target in freeRecord(target) }
     groups.forEach { _, target in freeRecord(target) }
     ids.forEach { _, target in freeRecord(target) }

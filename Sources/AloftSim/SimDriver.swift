@@ -59,6 +59,7 @@ package final class SimDriver: Driver {
   }
 
   package func exchangeArena(for memory: UnsafeMutableRawPointer) {
+    if isArenaLent, world.options.fault == .keepArena { return }
     let count = unsafe arenaMemory.count
     if !isArenaLent { unsafe arenaMemory.deallocate() }
     isArenaLent = true

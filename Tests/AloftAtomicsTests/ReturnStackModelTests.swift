@@ -80,3 +80,40 @@ struct ReturnStackModelTests {
     }
   }
 }
+
+/// References to a message's memory, likewise: freed once, after everybody's last look at it.
+@Suite(.enabled(if: model_fibers_are_usable() != 0))
+struct ReferenceModelTests {
+  @Test("Of those who hold a message the last frees it", arguments: [1, 2, 3])
+  func holders(count: Int) {
+    let result = ReferenceCases.holders(count).explore()
+    #expect(result.fault == nil, "\(result)")
+    print("references \(count): \(result)")
+  }
+
+  @Test("An arena is used again when no message refers to it")
+  func arena() {
+    let result = ReferenceCases.arena().explore()
+    #expect(result.fault == nil, "\(result)")
+  }
+
+  @Test(
+    "One order weakened: found",
+    arguments: [
+      Weakening(kind: .load, words: ReferenceCases.count, from: .acquire, to: .relaxed),
+      Weakening(
+        kind: .compareExchange, words: ReferenceCases.count, from: .acquireRelease, to: .acquire),
+      Weakening(
+        kind: .compareExchange, words: ReferenceCases.count, from: .acquireRelease, to: .release),
+    ])
+  func weakened(weakening: Weakening) {
+    let model = ReferenceCases.holders(3)
+    model.weakening = weakening
+    #expect(model.explore().fault != nil)
+  }
+
+  @Test("A rule that is wrong in one place: found", arguments: ReferenceCases.Fault.allCases)
+  func wrong(fault: ReferenceCases.Fault) {
+    #expect(ReferenceCases.holders(2, fault: fault).explore().fault != nil)
+  }
+}

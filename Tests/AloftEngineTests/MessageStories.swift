@@ -148,7 +148,7 @@ struct MessageStories {
     let before = scene.loop.messages.countBlocksOut()
     let driver = scene.world.driver(of: scene.loop)
     driver.logsOperations = true
-    let counts = [64, 0, 3_000, 10, 512, 513, 70_000]
+    let counts = [64, 0, 3_000, 10, 1_024, 1_025, 70_000]
     scene.on(scene.loop) {
       var at = 0
       for count in counts {
@@ -161,8 +161,8 @@ struct MessageStories {
     let total = counts.reduce(0, +)
     scene.run(5)
     expectSame(peer.received, pattern(total))
-    // 10 and 512 are one piece in the staging area.
-    #expect(driver.operationLog.map(\.bytes) == [64, 3_000, 522, 513, 70_000])
+    // 10 and 1,024 are one piece in the staging area.
+    #expect(driver.operationLog.map(\.bytes) == [64, 3_000, 1_034, 1_025, 70_000])
     #expect(scene.loop.messages.countBlocksOut() == before)
     scene.end()
   }

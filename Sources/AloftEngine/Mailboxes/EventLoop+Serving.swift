@@ -1,9 +1,9 @@
 import AloftAtomics
-import AloftQueue
+package import AloftQueue
 
 /// Messages in: from the inbox to their mailboxes, and from there to the handlers.
 extension EventLoop {
-  /// A message has come to this loop.
+  /// A message has come to this loop, and its `arrived` says when.
   @inline(__always)
   func deliver(_ block: MessageBlock) {
     let id = unsafe block.header.pointee.target
@@ -23,7 +23,6 @@ extension EventLoop {
   func enqueue(
     _ block: MessageBlock, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
-    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe state.pointee.queue.push(block)
     let flags = unsafe state.pointee.flags
     if flags.isDisjoint(with: [.ready, .suspended]) {
@@ -140,5 +139,20 @@ extension EventLoop {
     } else {
       unsafe endMailbox(slot, state, reason: .failed)
     }
+  }
+}
+
+extension EventLoop {
+  /// The next message of a mailbox, suspended or not, handed to the caller with its reference; nil
+  /// when none waits.
+  package func takeMessage(_ id: MailboxID) -> MessageBlock? {
+    preconditionOnLoop()
+    guard let state = unsafe findMailbox(id), let block = unsafe state.pointee.queue.pop() else {
+      return nil
+    }
+    unsafe hot.pointee.mail.table.counts(id.slot).pointee.handled &+= 1
+    mailStatistics.handled.add(1)
+    unsafe madeRoom(id.slot, state, 1)
+    return block
   }
 }

@@ -53,6 +53,8 @@ struct Outbox: ~Copyable {
   let target: Unmanaged<EventLoop>
   var words: UnsafeMutablePointer<UInt>
   var capacity = Outbox.gatherMax * 2
+  /// The first of those that wait, and how many do.
+  var head = 0
   var count = 0
   var listed = false
 
@@ -68,23 +70,32 @@ struct Outbox: ~Copyable {
 
   @inline(__always)
   mutating func append(_ word: UInt) {
-    if count == capacity { grow() }
-    unsafe words[count] = word
+    if head &+ count == capacity { makeRoom() }
+    unsafe words[head &+ count] = word
     count &+= 1
   }
 
   @inline(never)
-  private mutating func grow() {
-    let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)
-    unsafe larger.update(from: words, count: count)
-    unsafe words.deallocate()
-    unsafe words = unsafe larger
-    capacity *= 2
+  private mutating func makeRoom() {
+    if head >= capacity / 2 {
+      unsafe words.update(from: words + head, count: count)
+    } else {
+      let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)
+      unsafe larger.update(from: words + head, count: count)
+      unsafe words.deallocate()
+      unsafe words = unsafe larger
+      capacity *= 2
+    }
+    head = 0
+  }
+
+  var pending: UnsafeBufferPointer<UInt> {
+    unsafe UnsafeBufferPointer(start: words + head, count: count)
   }
 
   mutating func removeFirst(_ taken: Int) {
     count -= taken
-    if count > 0 { unsafe words.update(from: words + taken, count: count) }
+    head = count == 0 ? 0 : head + taken
   }
 }
 

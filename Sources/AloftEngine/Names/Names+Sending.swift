@@ -35,7 +35,8 @@ extension Names {
   package func send(
     _ message: consuming Message, to name: NameKey, priority: UInt8 = 1
   ) -> RouteResult {
-    guard let target = directory.look(name) else { return .unknown }
+    guard let word = looker.find(name) else { return .unknown }
+    let target = Target(word: word)
     if target.isMailbox {
       return RouteResult(
         EventLoop.send(message, to: MailboxID(rawValue: target.rawValue), priority: priority))
@@ -69,6 +70,26 @@ extension Names {
       return write(message, to: ConnectionID(rawValue: target.rawValue))
     case .word, .record:
       return .unknown
+    }
+  }
+
+  /// Sends a message to each of up to 16 names, which are looked up together.
+  package func send(
+    _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
+    done: (RouteResult) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
+      unsafe directory.look(keys) { place, target in
+        // 0 is nobody: a record without an address.
+        unsafe targets[place] = target ?? Target(word: 0)
+      }
+      for place in 0..<keys.count {
+        var target: Target? = unsafe targets[place]
+        if let found = target, !found.isMailbox {
+          target = found.word == 0 ? nil : unsafe find(keys[place])
+        }
+        done(send(message(place), toAny: target, priority: priority))
+      }
     }
   }
 
@@ -180,6 +201,10 @@ extension Names {
         return (accepted, members.count)
       }
     } ?? (0, 0)
+  }
+
+  package func memberCount(_ group: NameKey) -> Int {
+    section { directory in directory.withMembers(of: group) { $0.count } } ?? 0
   }
 
   package func members(_ group: NameKey) -> [Target] {

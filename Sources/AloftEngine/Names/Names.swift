@@ -1,4 +1,4 @@
-import AloftAtomics
+package import AloftAtomics
 import AloftQueue
 package import AloftRegistry
 
@@ -8,11 +8,13 @@ package import AloftRegistry
 /// **Threads**: any, for all calls, unless they say otherwise.
 @safe
 package final class Names: DirectoryHost, @unchecked Sendable {
-  // @unchecked: `directory` is set once, in `init`; the rest is immutable.
+  // @unchecked: all is immutable; `directory` is any thread's.
   /// Numbers of the runtime's loops: names belong to owners on these.
   private let numbers: [Bool]
   let loops: [EventLoop]
-  private(set) var directory: Directory!
+  let directory: Directory
+  /// The directory's, for look-ups that count no reference.
+  package let looker: NameLooker
 
   /// Before the loops start: they are told to report ends here.
   package init(loops: [EventLoop]) {
@@ -20,7 +22,9 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     for loop in loops { numbers[loop.number] = true }
     self.numbers = numbers
     self.loops = loops
-    directory = Directory(seed: Self.seed, memory: .hugePages, host: self)
+    directory = Directory(seed: Self.seed, memory: .hugePages)
+    looker = directory.looker
+    directory.attach(self)
     for loop in loops {
       // The loops run no longer than whoever keeps this.
       loop.addMailboxClosedHook { [unowned self] id, _ in end(.mailbox(id.rawValue)) }

@@ -32,14 +32,16 @@ final class Model {
 
   private final class Thread {
     let name: String
+    let mayRest: Bool
     let body: () -> Void
     let fiber: OpaquePointer
     var pending: Operation?
     var found: UInt = 0
     var records: [UInt] = []
 
-    init(_ name: String, _ body: @escaping () -> Void) {
+    init(_ name: String, mayRest: Bool, _ body: @escaping () -> Void) {
       self.name = name
+      self.mayRest = mayRest
       self.body = body
       fiber = model_fiber_new()
       records.reserveCapacity(64)
@@ -60,7 +62,16 @@ final class Model {
   var stepsMax = 400
   /// How many failed attempts of each thread are really made again.
   var retriesMax = 0
+  /// Attempts read words again to see whether they have changed: such a one may go otherwise the
+  /// next time, though what it read last was the newest.
+  var looksTwice = false
   var weakening: Weakening?
+
+  /// What words hold before the first step, where that isn't 0.
+  var initial: [Int: UInt] = [:]
+  /// Words that nobody writes in this case: to read one is no step. To write one is a fault of the
+  /// case.
+  var constants: Range<Int> = 0..<0
 
   private let words: Int
   private var threads: [Thread] = []
@@ -81,9 +92,10 @@ final class Model {
 
   var memory: ModelMemory { ModelMemory(model: self, origin: 0) }
 
-  func thread(_ name: String, _ body: @escaping () -> Void) {
+  /// `mayRest`: it serves the others for ever, so that it is no fault if it sleeps in the end.
+  func thread(_ name: String, mayRest: Bool = false, _ body: @escaping () -> Void) {
     precondition(threads.count < Clock.threadsMax)
-    threads.append(Thread(name, body))
+    threads.append(Thread(name, mayRest: mayRest, body))
   }
 
   /// Judges an execution that came to its end by what its threads recorded; a text is a fault.
@@ -125,6 +137,10 @@ final class Model {
 
   func step(_ operation: Operation) -> UInt {
     var operation = operation
+    if operation.kind != .fence, constants.contains(operation.word) {
+      if operation.kind == .load { return initial[operation.word] ?? 0 }
+      stop(.failure("word \(operation.word) is a constant of this case"))
+    }
     if let weakening { operation.order = weakening.order(for: operation) }
     let thread = threads[current]
     thread.pending = operation
@@ -158,7 +174,9 @@ final class Model {
   // MARK: All executions
 
   func explore() -> Result {
-    state = ModelState(words: words, threads: threads.count, retriesMax: retriesMax)
+    state = ModelState(
+      words: words, threads: threads.count, retriesMax: retriesMax, initial: initial,
+      looksTwice: looksTwice)
     trail.removeAll()
     let visited = VisitedStates()
     var result = Result()
@@ -278,7 +296,9 @@ final class Model {
     where thread.pending?.kind == .giveUp && state.missedSomething(index) {
       return false
     }
-    let stuck = threads.filter { $0.pending != nil }
+    let stuck =
+      threads
+      .filter { $0.pending != nil && !($0.mayRest && $0.pending!.kind == .sleep) }
       .map { "\($0.name) waits in \($0.pending!.kind)" }
     if !stuck.isEmpty {
       fault = .deadlock(stuck.joined(separator: ", "))

@@ -99,7 +99,7 @@ enum ReturnStackCases {
           use(one, model, by: 9)
           model.record(one)
           got += 1
-          if one == node(0, 0), model.newest(handedOut) == 1 {
+          if one == node(0, 0), model.memory.loadOwn(handedOut) == 1 {
             model.memory.storeRelease(handedOut, 2)
           }
         }

@@ -21,6 +21,12 @@ enum MessagePath: String, CaseIterable, Sendable {
   case properties = "properties"
   case pauseAndResume = "pause-and-resume"
   case timeouts = "timeouts"
+  /// What was received as a message, written again: few bytes and many, as they come and framed;
+  /// and by way of a mailbox.
+  case messageSmall = "message-small"
+  case messageFrame = "message-frame"
+  case messageSplit = "message-split"
+  case messageRelay = "message-relay"
   /// Seeded: a reference is counted, an array made, a closure boxed, once a message.
   case offendRetain = "offend-retain"
   case offendAllocate = "offend-allocate"
@@ -36,9 +42,21 @@ enum MessagePath: String, CaseIterable, Sendable {
   var isFramed: Bool {
     switch self {
     case .frameReceived, .frameOwn, .framePipelined, .frameSplit: true
+    case .messageFrame, .messageSplit, .messageRelay: true
     default: false
     }
   }
+
+  /// Also the payload of a frame.
+  var bytes: Int {
+    switch self {
+    case .messageFrame, .messageSplit, .messageRelay: 2_048
+    default: messageBytes
+    }
+  }
+
+  /// What is sent ends in the midst of a frame.
+  var isSplit: Bool { self == .frameSplit || self == .messageSplit }
 
   /// Messages that a client sends before it waits for the answers.
   var pipeline: Int { self == .framePipelined || self == .rawPipelined ? 16 : 1 }
@@ -57,6 +75,9 @@ struct Notes: ~Copyable {
   var timer: Timer?
   var kept: AnyObject?
   var boxed: (() -> Int)?
+  var mailbox: Mailbox?
+  /// By the tags of their messages.
+  var connections: [Connection] = []
 }
 
 final class Object: Sendable {}
@@ -80,12 +101,17 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   }
 
   func opened(_ connection: Connection) {
+    connection.context = UInt(notes.pointee.connections.count)
+    notes.pointee.connections.append(connection)
+    if path == .messageRelay, notes.pointee.mailbox == nil {
+      notes.pointee.mailbox = try? EventLoop.current?.openMailbox(handler: RelayHandler(notes))
+    }
     guard path == .timerRearmed, notes.pointee.timer == nil else { return }
     notes.pointee.timer = try? EventLoop.current?.schedule(after: .seconds(60)) {}
   }
 
   func received(_ connection: Connection, _ bytes: RawSpan) {
-    let arrived = path.isFramed ? 1 : bytes.byteCount / messageBytes
+    let arrived = path.isFramed ? 1 : bytes.byteCount / path.bytes
     for _ in 0..<arrived { countMessage() }
     switch path {
     case .rawReceived, .rawPipelined, .timeouts: connection.write(bytes)
@@ -104,6 +130,12 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
       connection.pauseReading()
       connection.write(bytes)
       connection.resumeReading()
+    case .messageSmall: connection.write(connection.takeReceived(bytes))
+    case .messageFrame, .messageSplit: connection.writeFrame(connection.takeReceived(bytes))
+    case .messageRelay:
+      var message = connection.takeReceived(bytes)
+      message.tag = UInt64(connection.context)
+      _ = notes.pointee.mailbox?.send(message)
     case .offendRetain:
       notes.pointee.kept = notes.pointee.messages & 1 == 0 ? objects.0 : objects.1
       connection.write(bytes)
@@ -128,5 +160,17 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   }
 }
 
-/// Also the payload of a frame.
 let messageBytes = 64
+
+/// Writes each message to the connection that its tag names.
+final class RelayHandler: MailboxHandler, @unchecked Sendable {
+  // @unchecked: on one loop alone, whose the notes are.
+  let notes: UnsafeMutablePointer<Notes>
+
+  init(_ notes: UnsafeMutablePointer<Notes>) { self.notes = notes }
+
+  func received(_ mailbox: Mailbox, _ message: consuming Message) {
+    let connection = notes.pointee.connections[Int(message.tag)]
+    connection.writeFrame(message)
+  }
+}
