@@ -33,8 +33,8 @@ extension MPMCRingCore {
   @inlinable
   public var isClosed: Bool { memory.loadAcquire(Self.tail) >= Self.closed }
 
-  /// How many words were ever accepted, a push under way included. Sequential, as `taken`, for those
-  /// who set a flag and look again (``QueueCounters``).
+  /// How many words were ever accepted, a push under way included. Sequential, as `taken`, for
+  /// those who set a flag and look again (``QueueCounters``).
   @inlinable
   public var accepted: UInt { (memory.loadSequential(Self.tail) & Self.indices) &>> 1 }
 

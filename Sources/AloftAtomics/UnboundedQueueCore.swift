@@ -1,9 +1,9 @@
 /// The algorithm of an unbounded queue of intrusive nodes from any threads to one: ``MailboxCore``
 /// that can be closed.
 ///
-/// The word holds the newest node, and in its lowest bit, which no address has, that it is closed. So
-/// a push and the close are exchanges of one word: the push comes first and is delivered, or finds
-/// the bit and is refused.
+/// The word holds the newest node, and in its lowest bit, which no address has, that it is closed.
+/// So a push and the close are exchanges of one word: the push comes first and is delivered, or
+/// finds the bit and is refused.
 ///
 /// Who may call: any thread pushes and closes, one thread takes.
 ///
@@ -34,8 +34,8 @@ public struct UnboundedQueueCore<Memory: AtomicMemory> {
   /// What `take` answers when nothing is left and nothing will come; no node is there.
   @inlinable public static var end: UInt { closed }
 
-  /// Takes all nodes: the oldest, linked on to the newest, whose link is 0. When there is none, 0 or
-  /// ``end``.
+  /// Takes all nodes: the oldest, linked on to the newest, whose link is 0. When there is none, 0
+  /// or ``end``.
   @inlinable @inline(__always)
   public func take() -> UInt {
     var newest = memory.loadRelaxed(Self.newest)

@@ -12,8 +12,8 @@ public import AloftAtomics
 ///
 /// Full and empty, asked for `exactly`, held at a moment of the call; else they may be said because
 /// another thread is in the middle of a push or pop (``MPMCRingCore``). The age of the oldest
-/// message can't be had here: whoever looked at it would race with whoever takes it. A consumer that
-/// wants to know how long a message waited compares `arrived` when it has it.
+/// message can't be had here: whoever looked at it would race with whoever takes it. A consumer
+/// that wants to know how long a message waited compares `arrived` when it has it.
 ///
 /// Closing: no push goes in afterwards; one that is under way is delivered or refused. Pops go on
 /// until nothing is left and are then answered `closed`.

@@ -71,8 +71,8 @@ public struct SPSCQueue: ~Copyable, Sendable {
     ring.pop().map { Message(adopting: MessageBlock(address: $0)) }
   }
 
-  /// Consumer. `item`, and `block` is set and its reference the caller's; `empty`; or `closed`: nothing
-  /// is inside and nothing will come.
+  /// Consumer. `item`, and `block` is set and its reference the caller's; `empty`; or `closed`:
+  /// nothing is inside and nothing will come.
   @inlinable
   public func pop(_ block: inout MessageBlock?) -> RingPop {
     var word: UInt = 0

@@ -3,8 +3,8 @@ public import AloftAtomics
 /// A queue of messages from any threads to one, without a bound: for what may not be refused. The
 /// messages themselves are its memory, so it takes what the process has.
 ///
-/// Who may call: any thread pushes, closes and asks for the statistics; one thread pops and asks for
-/// the oldest. No call waits, blocks or allocates. What is still inside at the end is released.
+/// Who may call: any thread pushes, closes and asks for the statistics; one thread pops and asks
+/// for the oldest. No call waits, blocks or allocates. What is still inside at the end is released.
 public struct UnboundedQueue: ~Copyable, Sendable {
   @usableFromInline let block: WordBlock
   @usableFromInline let core: UnboundedQueueCore<HardwareMemory>
@@ -51,8 +51,8 @@ public struct UnboundedQueue: ~Copyable, Sendable {
     return pop(&block) == .item ? block.map { Message(adopting: $0) } : nil
   }
 
-  /// Consumer. `item`, and `block` is set and its reference the caller's; `empty`; or `closed`: nothing
-  /// is inside and nothing will come.
+  /// Consumer. `item`, and `block` is set and its reference the caller's; `empty`; or `closed`:
+  /// nothing is inside and nothing will come.
   @inlinable
   public func pop(_ block: inout MessageBlock?) -> RingPop {
     let word = oldest()

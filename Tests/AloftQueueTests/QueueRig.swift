@@ -112,10 +112,13 @@ final class Outcome<Value>: @unchecked Sendable {
   init(_ value: Value) { self.value = value }
 }
 
+/// Messages of a stress test: `ALOFT_QUEUE_ITEMS` of them, where that is set.
+let stressItems = getenv("ALOFT_QUEUE_ITEMS").flatMap { Int(String(cString: $0)) } ?? itemsUsually
+
 #if DEBUG
-  let stressItems = 400_000
+  private let itemsUsually = 400_000
   let historyRounds = 150
 #else
-  let stressItems = 10_000_000
-  let historyRounds = 1500
+  private let itemsUsually = 10_000_000
+  let historyRounds = 1_000
 #endif
