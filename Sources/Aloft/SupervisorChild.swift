@@ -5,7 +5,8 @@ internal import AloftUV
 /// What a supervisor is to start: a worker, a process, or another supervisor.
 public struct SupervisorChild: Sendable {
   /// Made on the supervisor's loop, with what its children have in common.
-  typealias Make = @Sendable (AloftEngine.Supervisor, ProcessStocks, LoopGroup)
+  typealias Make =
+    @Sendable (AloftEngine.Supervisor, ProcessStocks, LoopGroup)
     throws -> (any SupervisedChild)
 
   let kind: ChildKind

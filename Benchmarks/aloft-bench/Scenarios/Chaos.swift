@@ -65,7 +65,6 @@ struct ChaosOutcome: Sendable {
   var cascades = 0
 }
 
-
 /// Supervised handlers in this process. One loop has the supervisor and all its workers, as the
 /// seed's one node has; this thread kills, and waits for the answers.
 private final class WorkerChaos: Sendable {
