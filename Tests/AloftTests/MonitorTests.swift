@@ -20,6 +20,12 @@ import Testing
     }
   }
 
+  /// Monitors and links are on their way to the mailboxes' loops, and messages may overtake them:
+  /// returns when they are there.
+  private func settled(_ mailboxes: Mailbox...) async throws {
+    for mailbox in mailboxes { _ = await mailbox.statistics() }
+  }
+
   /// By being closed, by a handler that throws, with the runtime; from loops and other threads.
   @Test func toldOnce() async throws {
     let journal = Journal<String>()
@@ -33,6 +39,7 @@ import Testing
     }
     let cancelled = runtime.monitor(closed) { _ in journal.add("cancelled") }
     #expect(cancelled.cancel() && !cancelled.cancel())
+    try await settled(closed, failed, last)
     closed.close()
     failed.send("crash".utf8.span.bytes)
     try await until("both ends") { journal.all.count == 4 }
@@ -77,7 +84,9 @@ import Testing
         try .worker("a") { Actor("a", journal) }
       }
       let a = try #require(try await supervisor.worker("a"))
-      runtime.monitor(try #require(a.mailbox)) { journal.add("ended \($0)") }
+      let mailbox = try #require(a.mailbox)
+      runtime.monitor(mailbox) { journal.add("ended \($0)") }
+      try await settled(mailbox)
       a.tell("crash")
       a.tell("well")
       try await until("well") { journal.all.last == "a well 1" }
@@ -101,6 +110,7 @@ import Testing
       let workers = try await supervisor.workers()
       let boxes = workers.compactMap(\.mailbox)
       runtime.link(boxes[0], boxes[1])
+      try await settled(boxes[0], boxes[1])
       workers[0].tell("crash")
       try await until("both again") { journal.all.count == 4 }
       #expect(journal.all.sorted() == ["a up", "a up", "b up", "b up"])
@@ -108,11 +118,13 @@ import Testing
       workers[0].tell("crash")
       try await until("a again") { journal.all.count == 5 }
       runtime.link(boxes[0], boxes[2])
+      try await settled(boxes[0], boxes[2])
       workers[0].tell("crash")
       try await until("trapped") { journal.all.contains("trapped") }
       let plain = try await runtime.mailbox(handler: Sink())
       runtime.link(plain, boxes[0]).cancel()
       runtime.link(plain, boxes[1])
+      try await settled(plain, boxes[1])
       workers[1].tell("crash")
       try await until("closed") { !plain.isOpen }
       // With the dead: at once.
