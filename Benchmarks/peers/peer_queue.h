@@ -80,7 +80,8 @@ static uint64_t peer_pass(unsigned pairs, const int *cores, uint64_t items) {
   pthread_barrier_init(&gate, NULL, 2 * pairs);
   for (unsigned i = 0; i < 2 * pairs; i++) {
     bool producer = i < pairs;
-    peer_worker worker = {queue, &gate, cores[producer ? 0 : 1], producer, i * each + 1, each, 0, 0, 0};
+    int core = cores[producer ? 0 : 1];
+    peer_worker worker = {queue, &gate, core, producer, i * each + 1, each, 0, 0, 0};
     workers[i] = worker;
     if (pthread_create(&threads[i], NULL, peer_work, &workers[i])) peer_fail("no thread");
   }
