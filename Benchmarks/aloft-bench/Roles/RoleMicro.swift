@@ -19,6 +19,10 @@ struct RoleMicro: ParsableCommand {
     case "ids": MicroIDs.serve(count: numbers[0], cores: cores)
     case "names": MicroNames.serve(count: numbers[0], cores: cores)
     case "queue": MicroQueue.serve(pairs: Int(numbers[0]), cores: cores)
+    case "pool-owner": try PoolBench.serve(.ownLoop)
+    case "pool-thread": try PoolBench.serve(numbers[0] == 2 ? .twoThreads : .oneThread)
+    case "slots-run": MicroSlots(count: 1000).run(slices: Int(numbers[0]), looking: true)
+    case "slots-loop": MicroSlots(count: 1000).run(slices: Int(numbers[0]), looking: false)
     case "slots": MicroSlots(count: Int(numbers[0])).serve(cores: cores)
     default: throw BenchError("role-micro does not know `\(words[0])`")
     }

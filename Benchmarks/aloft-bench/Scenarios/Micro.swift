@@ -27,7 +27,7 @@ struct MicroScenario: Scenario {
 
   func run(_ context: RunContext) throws -> [Figure] {
     context.progress.step(Self.id)
-    let shapes = Self.tables(quick: context.quick) + Self.queues + [Self.slots]
+    let shapes = Self.tables(quick: context.quick) + Self.queues + Self.pools + [Self.slots]
     return try measureEach(shapes, name: \.config) { shape in
       try shape.figures(context, rounds: context.size(9, quick: 3))
     }
