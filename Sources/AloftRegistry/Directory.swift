@@ -1,8 +1,7 @@
 public import AloftAtomics
-import Synchronization
 
-/// What the registry's logic asks of whoever runs it. A class to inherit from, so that to ask counts
-/// no reference.
+/// What the registry's logic asks of whoever runs it. A class to inherit from, so that to ask
+/// counts no reference.
 open class DirectoryHost: @unchecked Sendable {
   // @unchecked: no stored properties; subclasses prove their own.
   public init() {}
@@ -23,7 +22,8 @@ open class DirectoryHost: @unchecked Sendable {
 /// to bind it to its owner. An owner that has ended by then refuses the binding, and the name is
 /// taken out again; one that ends later finds it. So no name stays behind.
 ///
-/// **Threads**: any, for all calls, pinned in `Epochs.shared`. No call waits for another thread, but for writers of the same line of a table.
+/// **Threads**: any, for all calls, pinned in `Epochs.shared`. No call waits for another thread,
+/// but for writers of the same line of a table.
 @safe
 public final class Directory: @unchecked Sendable {
   // @unchecked: the tables are any thread's; `host` is set once, before any other call.

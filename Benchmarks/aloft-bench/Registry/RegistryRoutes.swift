@@ -1,8 +1,8 @@
 import Aloft
 import Synchronization
 
-/// Messages by name from both loops to random mailboxes on both: each loop sends its share in bursts,
-/// and serves what has arrived in between.
+/// Messages by name from both loops to random mailboxes on both: each loop sends its share in
+/// bursts, and serves what has arrived in between.
 final class RoutedSender: @unchecked Sendable {
   // @unchecked: its loop's alone, but for `sent` and `isDone`.
   static let burst = 512
