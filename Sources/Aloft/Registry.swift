@@ -19,10 +19,10 @@ internal import AloftUV
 /// one target at most, and a target may have many names. A name belongs to its target: it goes away
 /// by itself when the mailbox or connection ends, at the latest with its `closed`.
 ///
-/// **Threads**: any, for all calls. **Blocking**: none does. Look-ups write nothing, take no lock and
-/// are never held up, not by growth either; each change of a name is one step, which all threads
-/// see in one order. **Cost**: O(1); a look-up some 30 ns with up to 100,000 names, and 60 bytes a
-/// name of 24 beside the name.
+/// **Threads**: any, for all calls. **Blocking**: none does. Look-ups write nothing, take no lock
+/// and are never held up, not by growth either; each change of a name is one step, which all
+/// threads see in one order. **Cost**: O(1); a look-up some 30 ns with up to 100,000 names, and 60
+/// bytes a name of 24 beside the name.
 ///
 /// The tables are those of ``NameTable``'s sources (CLHT, 2015; DLHT, 2024; linear hashing, 1980);
 /// that no name outlives its owner is shown in `docs/ARCHITECTURE.md`.
@@ -132,8 +132,8 @@ public struct Registry: Sendable {
   /// binds it when it comes to it: for one that has just ended, nothing is thrown, and the name
   /// goes away by itself.
   ///
-  /// - Throws: `nameTaken` with its `holder`; `ownerEnded` for a target that has ended or never was;
-  ///   `foreignOwner` for one of another runtime; `nameEmpty`, `nameTooLong`; `registryFull`.
+  /// - Throws: `nameTaken` with its `holder`; `ownerEnded` for a target that has ended or never
+  /// was;   `foreignOwner` for one of another runtime; `nameEmpty`, `nameTooLong`; `registryFull`.
   public func register(
     _ key: some RegistryKey, _ target: some RegistryTarget
   ) throws(AloftError) {
@@ -145,8 +145,8 @@ public struct Registry: Sendable {
   }
 
   /// Takes its name from `target`, and from nobody else.
-  /// - Throws: `nameUnknown` when it is nobody's, `notOwner` with its `holder` when it is another's;
-  ///   `nameEmpty`, `nameTooLong`.
+  /// - Throws: `nameUnknown` when it is nobody's, `notOwner` with its `holder` when it is
+  /// another's;   `nameEmpty`, `nameTooLong`.
   public func unregister(
     _ key: some RegistryKey, _ target: some RegistryTarget
   ) throws(AloftError) {

@@ -2,8 +2,8 @@ internal import AloftAtomics
 internal import AloftEngine
 internal import AloftRegistry
 
-/// What can be a key of the registry: a name (`String`, `StaticString`, `Registry.Name`) or a number
-/// (`UInt64`, `UInt128`).
+/// What can be a key of the registry: a name (`String`, `StaticString`, `Registry.Name`) or a
+/// number (`UInt64`, `UInt128`).
 public protocol RegistryKey {
   /// For Aloft's own use: calls `body` with the key as the registry takes it.
   /// - Throws: `nameEmpty`, `nameTooLong`, and what `body` throws.

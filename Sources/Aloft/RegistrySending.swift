@@ -10,7 +10,8 @@ extension Registry {
     case accepted
     /// The mailbox, or the connection's queue, is full.
     case full
-    /// As many messages are on their way to the recipient's event loop as it takes: try again later.
+    /// As many messages are on their way to the recipient's event loop as it takes: try again
+    /// later.
     case busy
     /// The recipient has ended, and its name is about to go.
     case closed

@@ -56,10 +56,10 @@ public struct BindingLink: Equatable, Sendable {
 /// with acquire by who takes them: what was written to the nodes, and what the caller did before
 /// it bound them, is seen by the taker.
 ///
-/// Owners that were never bound may have no word yet. Then whoever ends one marks it as ended, looks
-/// for the word, and is done if there is none; whoever binds makes the word, or finds it, before it
-/// asks, in `push`, whether the owner lives. All these steps are sequentially consistent; a failed
-/// exchange is none of them.
+/// Owners that were never bound may have no word yet. Then whoever ends one marks it as ended,
+/// looks for the word, and is done if there is none; whoever binds makes the word, or finds it,
+/// before it asks, in `push`, whether the owner lives. All these steps are sequentially consistent;
+/// a failed exchange is none of them.
 public struct BindingListCore<Nodes: BindingNodes> {
   public typealias Memory = Nodes.Memory
 
@@ -89,8 +89,9 @@ public struct BindingListCore<Nodes: BindingNodes> {
 
   /// What came of a binding.
   public enum Outcome: Equatable, Sendable {
-    /// Bound. With `isFull` the list is to be tidied: it has many nodes, some of them stale. `displaced`
-    /// is the word of an owner before this one whose nodes nobody saw to: now the caller does.
+    /// Bound. With `isFull` the list is to be tidied: it has many nodes, some of them stale.
+    /// `displaced` is the word of an owner before this one whose nodes nobody saw to: now the
+    /// caller does.
     case bound(isFull: Bool, displaced: UInt)
     /// The owner has ended; the node is the caller's still.
     case closed

@@ -48,10 +48,37 @@ public struct NameLooker: @unchecked Sendable {
   /// Any thread; writes nothing.
   @inlinable @inline(__always)
   public func find(_ name: NameKey) -> UInt64? {
-    while true {
-      if let found = unsafe core.pointee.tryFind(name.words, name.hash) {
-        return found.map { UInt64($0) }
+    let home = unsafe core.pointee.lines.home(name.hash)
+    return unsafe core.pointee.findHere(name.words, name.hash, home)
+      ?? core.pointee.findSlowly(name.words, name.hash)
+  }
+}
+
+extension NameTableCore where Memory == HardwareMemory {
+  /// The value, if it is found in the first line and at the first look: what nearly all look-ups
+  /// come to. Else nil says nothing.
+  @inlinable @inline(__always)
+  func findHere(_ name: NameWords, _ hash: UInt, _ home: Int) -> UInt64? {
+    let line = lines.lines[home]
+    let header = line.loadAcquire(HashLine.header)
+    var matches = Self.matches(NameLayout.mark(hash, name.length), line, header)
+    while matches != 0 {
+      let slot = matches.trailingZeroBitCount &- Int(bitPattern: HashLine.slotShift)
+      let record = lines.pool[NameLayout.piece(line.loadAcquire(NameLayout.word(slot)))]
+      if Self.isSame(record, name) {
+        let value = record.loadAcquire(NameRecord.value)
+        return Lines.isUnchanged(line, since: header) ? UInt64(value) : nil
       }
+      matches &= matches &- 1
+    }
+    return nil
+  }
+
+  /// The same for certain. Here and not inlined, for other modules would run it unspecialised.
+  @usableFromInline @inline(never)
+  func findSlowly(_ name: NameWords, _ hash: UInt) -> UInt64? {
+    while true {
+      if let found = tryFind(name, hash) { return found.map { UInt64($0) } }
     }
   }
 }
@@ -72,9 +99,8 @@ extension NameTable {
   /// Any thread. As `find`, with the hash at hand.
   @inlinable @inline(__always)
   public func find(_ name: NameKey) -> UInt64? {
-    while true {
-      if let found = core.tryFind(name.words, name.hash) { return found.map { UInt64($0) } }
-    }
+    core.findHere(name.words, name.hash, core.lines.home(name.hash))
+      ?? core.findSlowly(name.words, name.hash)
   }
 
   /// Any thread. Looks up several names at once, as `find` of many does, with their hashes at
@@ -98,11 +124,10 @@ extension NameTable {
       assert(touched & HashLine.born != 0)
       for place in 0..<keys.count {
         let key = unsafe keys[place]
-        if let found = unsafe core.tryFind(key.words, key.hash, homes[place]) {
-          body(place, found.map { UInt64($0) })
-        } else {
-          body(place, find(key))
-        }
+        body(
+          place,
+          unsafe core.findHere(key.words, key.hash, homes[place])
+            ?? core.findSlowly(key.words, key.hash))
       }
     }
   }

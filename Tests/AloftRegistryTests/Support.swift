@@ -21,6 +21,7 @@ final class World: DirectoryHost, @unchecked Sendable {
     slots = .allocate(capacity: count)
     for slot in 0..<count { (slots + slot).initialize(to: Atomic(1 << 1)) }
     directory = Directory(seed: 4711, memory: .plain)
+    super.init()
     directory.attach(self)
   }
 
@@ -35,13 +36,13 @@ final class World: DirectoryHost, @unchecked Sendable {
     .mailbox(UInt64(slot) << 24 | generation)
   }
 
-  func isAlive(_ owner: Target) -> Bool {
+  override func isAlive(_ owner: Target) -> Bool {
     guard owner.slot < slotCount else { return false }
     let generation = slots[owner.slot].load(ordering: .sequentiallyConsistent) >> 1
     return generation & 1 != 0 && Self.owner(owner.slot, generation) == owner
   }
 
-  func arrangeEnd(of owner: Target) -> Bool {
+  override func arrangeEnd(of owner: Target) -> Bool {
     if isForgetful { return isAlive(owner) }
     guard isAlive(owner) else { return false }
     var word = slots[owner.slot].load(ordering: .relaxed)

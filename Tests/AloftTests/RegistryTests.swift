@@ -138,6 +138,35 @@ struct RegistryTests {
     }
   }
 
+  @Test("The shortest queue is known on its own loop, and from elsewhere")
+  func shortestQueue() async throws {
+    try await Runtime.with(.init(eventLoops: 2)) { runtime in
+      let group = try runtime.registry.group("workers")
+      let loop = runtime.eventLoops[1]
+      let inbox = Inbox()
+      let first = try await runtime.mailbox(on: loop, handler: inbox)
+      let second = try await runtime.mailbox(on: loop, handler: inbox)
+      try group.join(first)
+      try group.join(second)
+      try await loop.run {}
+      let (isFull, isSeen) = (Gate(), Gate())
+      try loop.execute {
+        for _ in 0..<10 { first.send(Message(copying: [1])) }
+        for _ in 0..<4 { #expect(group.pick(.leastQueued) == .mailbox(second)) }
+        isFull.open()
+        // What waits goes on waiting until the other thread has looked.
+        while !isSeen.isOpen { usleep(100) }
+      }
+      while !isFull.isOpen { usleep(100) }
+      for _ in 0..<4 { #expect(group.pick(.leastQueued) == .mailbox(second)) }
+      isSeen.open()
+      try await inbox.wait(for: 10)
+      try await loop.run {}
+      let picked = Set((0..<4).compactMap { _ in group.pick(.leastQueued) })
+      #expect(picked == [.mailbox(first), .mailbox(second)])
+    }
+  }
+
   @Test("A watch tells of each change on its loop, and of none once it is cancelled")
   func watches() async throws {
     try await Runtime.with(.init(eventLoops: 2)) { runtime in
@@ -235,6 +264,12 @@ private final class Inbox: MailboxHandler, @unchecked Sendable {
   func waitForEnd() async throws {
     try await eventually { self.hasEnded.load(ordering: .acquiring) }
   }
+}
+
+private final class Gate: Sendable {
+  private let value = Atomic<Bool>(false)
+  var isOpen: Bool { value.load(ordering: .acquiring) }
+  func open() { value.store(true, ordering: .releasing) }
 }
 
 private final class Heard: @unchecked Sendable {

@@ -131,7 +131,7 @@ final class RoutedReceiver: MailboxHandler, @unchecked Sendable {
 
   func received(_ batch: inout MailboxBatch) throws {
     let context = batch.context
-    var count = 0
+    var (count, misrouted, sum) = (0, 0, UInt64(0))
     while let message = batch.next() {
       count &+= 1
       let answerTo = message.withUnsafeBytes { bytes -> UInt64 in
@@ -144,6 +144,8 @@ final class RoutedReceiver: MailboxHandler, @unchecked Sendable {
       // The message goes back as it is.
       if answerTo != 0 { Mailbox(rawValue: answerTo).send(message) }
     }
+    self.misrouted &+= misrouted
+    self.sum &+= sum
     handled.pointee.store(
       handled.pointee.load(ordering: .relaxed) &+ count, ordering: .releasing)
   }

@@ -1,8 +1,8 @@
 import Aloft
 import Synchronization
 
-/// Messages by name from both loops to random mailboxes on both: each loop sends its share in bursts,
-/// and serves what has arrived in between.
+/// Messages by name from both loops to random mailboxes on both: each loop sends its share in
+/// bursts, and serves what has arrived in between.
 final class RoutedSender: @unchecked Sendable {
   // @unchecked: its loop's alone, but for `sent` and `isDone`.
   static let burst = 512
@@ -54,31 +54,27 @@ final class RoutedSender: @unchecked Sendable {
   }
 
   @inline(__always)
-  private func payload(for target: Int) -> RoutedPayload {
-    sequence &+= 1
-    sum &+= sequence
-    return RoutedPayload(
+  private static func payload(for target: Int, _ sequence: UInt64) -> RoutedPayload {
+    RoutedPayload(
       target: UInt64(target), sequence: sequence,
-      sentAt: sequence % UInt64(Self.timedOneIn) == 0 ? registryClock() : 0)
+      sentAt: sequence % UInt64(timedOneIn) == 0 ? registryClock() : 0)
   }
 
   private func sendSingly(_ count: Int) {
     let registry = rig.registry
+    var (steps, sequence, sum) = (steps, sequence, sum)
+    defer { (self.steps, self.sequence, self.sum) = (steps, sequence, sum) }
     rig.names.withUnsafeBufferPointer { names in
       for _ in 0..<count {
         let target = steps.next(below: names.count)
-        var payload = payload(for: target)
+        sequence &+= 1
+        var payload = Self.payload(for: target, sequence)
         let result = withUnsafeBytes(of: &payload) {
           registry.send($0.bytes, to: names[target])
         }
-        if result != .accepted { refuse(payload) }
+        if result == .accepted { sum &+= sequence } else { refused += 1 }
       }
     }
-  }
-
-  private func refuse(_ payload: RoutedPayload) {
-    refused += 1
-    sum &-= payload.sequence
   }
 
   private func sendBatches(_ count: Int) {
@@ -92,10 +88,13 @@ final class RoutedSender: @unchecked Sendable {
         chosen.append(rig.names[target])
         targets.append(target)
       }
+      let first = sequence
       let counts = rig.registry.send(toEach: chosen.span) { place in
-        var payload = payload(for: targets[place])
+        var payload = Self.payload(for: targets[place], first &+ UInt64(place) &+ 1)
         return withUnsafeBytes(of: &payload) { Message(copying: $0.bytes) }
       }
+      for place in 1...UInt64(some) { sum &+= first &+ place }
+      sequence = first &+ UInt64(some)
       refused += some - counts.accepted
       done += some
     }

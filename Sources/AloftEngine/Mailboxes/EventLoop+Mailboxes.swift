@@ -29,6 +29,7 @@ extension EventLoop {
         handler: .passRetained(handler), context: context))
     unsafe hot.pointee.mail.table.counts(slot).initialize(to: MailboxCounts())
     unsafe hot.pointee.mail.gates.refusals(slot).pointee.store(0, ordering: .relaxed)
+    unsafe hot.pointee.mail.gates.depth(slot).pointee.store(0, ordering: .relaxed)
     unsafe hot.pointee.mail.gates.gate(slot).open(
       generation: generation, capacity: flags.contains(.bounded) ? options.capacity : nil,
       shareLog2: options.shareLog2(loops: max(siblings.count, 1)))

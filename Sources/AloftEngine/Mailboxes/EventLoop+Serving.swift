@@ -1,5 +1,6 @@
 import AloftAtomics
 package import AloftQueue
+import Synchronization
 
 /// Messages in: from the inbox to their mailboxes, and from there to the handlers.
 extension EventLoop {
@@ -29,7 +30,9 @@ extension EventLoop {
       unsafe state.pointee.flags.insert(.ready)
       unsafe hot.pointee.mail.ready.append(UInt(slot))
     }
-    if !flags.isDisjoint(with: [.dropsOldest, .marked]) { unsafe enqueuedMore(slot, state) }
+    if !flags.isDisjoint(with: [.dropsOldest, .marked, .measured]) {
+      unsafe enqueuedMore(slot, state)
+    }
   }
 
   @inline(never)
@@ -41,6 +44,7 @@ extension EventLoop {
     {
       drop(oldest, slot)
     }
+    if unsafe state.pointee.flags.contains(.measured) { unsafe publishDepth(slot, state) }
     if unsafe state.pointee.flags.intersection([.marked, .aboveHigh]) == .marked,
       unsafe state.pointee.queue.depth >= Int(options.highWater)
     {
@@ -104,7 +108,8 @@ extension EventLoop {
     _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>, _ taken: Int
   ) {
     let flags = unsafe state.pointee.flags
-    if flags.isDisjoint(with: [.bounded, .aboveHigh, .draining]) { return }
+    if flags.isDisjoint(with: [.bounded, .aboveHigh, .draining, .measured]) { return }
+    if flags.contains(.measured) { unsafe publishDepth(slot, state) }
     if flags.contains(.bounded), taken > 0 { unsafe giveBack(slot, state, UInt32(taken)) }
     if flags.contains(.aboveHigh) {
       let low = unsafe hot.pointee.mail.options[Int(state.pointee.options)].lowWater
@@ -154,5 +159,11 @@ extension EventLoop {
     mailStatistics.handled.add(1)
     unsafe madeRoom(id.slot, state, 1)
     return block
+  }
+
+  /// For threads that choose among mailboxes by what waits.
+  private func publishDepth(_ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>) {
+    let depth = unsafe UInt32(truncatingIfNeeded: state.pointee.queue.depth)
+    unsafe hot.pointee.mail.gates.depth(slot).pointee.store(depth, ordering: .relaxed)
   }
 }

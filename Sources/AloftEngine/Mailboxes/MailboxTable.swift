@@ -168,8 +168,14 @@ struct MailboxGates: @unchecked Sendable {
 
   /// How often senders were told `full`.
   @inline(__always)
-  func refusals(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt>> {
-    unsafe (word(slot) + 8).assumingMemoryBound(to: Atomic<UInt>.self)
+  func refusals(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    unsafe (word(slot) + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// How many messages wait, where that is published.
+  @inline(__always)
+  func depth(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    unsafe (word(slot) + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
   }
 
   /// Any thread, any ID: nil when no mailbox ever had its slot.
@@ -198,7 +204,13 @@ struct MailboxPlace {
   var gate: MailboxGate { unsafe MailboxGate(at: base) }
 
   func countRefusals(_ count: Int = 1) {
-    let word = unsafe (base + 8).assumingMemoryBound(to: Atomic<UInt>.self)
-    _ = unsafe word.pointee.wrappingAdd(UInt(count), ordering: .relaxed)
+    let word = unsafe (base + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
+    _ = unsafe word.pointee.wrappingAdd(UInt32(truncatingIfNeeded: count), ordering: .relaxed)
+  }
+
+  /// As it was last published, if it is.
+  var depth: UInt32 {
+    let word = unsafe (base + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
+    return unsafe word.pointee.load(ordering: .relaxed)
   }
 }

@@ -217,7 +217,14 @@ extension Names {
   package func join(_ group: NameKey, _ member: Target) throws(RegistryError) {
     try check(member)
     try section { directory throws(RegistryError) in
-      guard let loop = elsewhere(member) else { return try directory.join(group: group, member) }
+      guard let loop = elsewhere(member) else {
+        try directory.join(group: group, member)
+        if member.kind == .mailbox {
+          let id = MailboxID(rawValue: member.rawValue)
+          EventLoop.withMailboxLoop(id) { $0.measureMailbox(id) }
+        }
+        return
+      }
       if let binding = try directory.enter(group: group, member) {
         bind(binding, member, on: loop)
       }
@@ -268,8 +275,20 @@ extension EventLoop {
 
 extension EventLoop {
   /// Any thread: about how many messages wait for a mailbox; nil when it has ended. On its own loop
-  /// exact; from elsewhere, for a bounded one what is missing of its credits.
+  /// exact; from elsewhere as its loop last published it, which it does for members of groups.
   static func queuedHint(_ id: MailboxID) -> Int? {
-    0
+    if let loop = unsafe unretainedOwner(of: id) {
+      return unsafe loop._withUnsafeGuaranteedRef { loop in
+        unsafe loop.findMailbox(id)?.pointee.queue.depth
+      }
+    }
+    guard isOpen(id), let place = MailboxGates.place(id) else { return nil }
+    return Int(place.depth)
+  }
+
+  /// On the mailbox's loop: publishes from now on how many messages wait.
+  func measureMailbox(_ id: MailboxID) {
+    guard let state = unsafe findMailbox(id) else { return }
+    unsafe state.pointee.flags.insert(.measured)
   }
 }

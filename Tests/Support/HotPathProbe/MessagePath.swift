@@ -27,6 +27,8 @@ enum MessagePath: String, CaseIterable, Sendable {
   case messageFrame = "message-frame"
   case messageSplit = "message-split"
   case messageRelay = "message-relay"
+  /// The same, where the mailbox is found by its name: a string, a hashed name and a number in turn.
+  case messageRouted = "message-routed"
   /// Seeded: a reference is counted, an array made, a closure boxed, once a message.
   case offendRetain = "offend-retain"
   case offendAllocate = "offend-allocate"
@@ -42,7 +44,7 @@ enum MessagePath: String, CaseIterable, Sendable {
   var isFramed: Bool {
     switch self {
     case .frameReceived, .frameOwn, .framePipelined, .frameSplit: true
-    case .messageFrame, .messageSplit, .messageRelay: true
+    case .messageFrame, .messageSplit, .messageRelay, .messageRouted: true
     default: false
     }
   }
@@ -50,7 +52,7 @@ enum MessagePath: String, CaseIterable, Sendable {
   /// Also the payload of a frame.
   var bytes: Int {
     switch self {
-    case .messageFrame, .messageSplit, .messageRelay: 2_048
+    case .messageFrame, .messageSplit, .messageRelay, .messageRouted: 2_048
     default: messageBytes
     }
   }
@@ -93,9 +95,16 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   let text = String(repeating: "x", count: messageBytes)
   let objects = (Object(), Object())
 
-  init(_ path: MessagePath, _ notes: UnsafeMutablePointer<Notes>) {
+  let registry: Registry
+  let name: Registry.Name
+
+  init(
+    _ path: MessagePath, _ notes: UnsafeMutablePointer<Notes>, _ registry: Registry
+  ) throws(AloftError) {
     self.path = path
     self.notes = notes
+    self.registry = registry
+    name = try Registry.Name("the mailbox that relays")
     lasting = UnsafeRawBufferPointer(
       UnsafeMutableRawBufferPointer.allocate(byteCount: messageBytes, alignment: 16))
   }
@@ -103,8 +112,12 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   func opened(_ connection: Connection) {
     connection.context = UInt(notes.pointee.connections.count)
     notes.pointee.connections.append(connection)
-    if path == .messageRelay, notes.pointee.mailbox == nil {
+    if path == .messageRelay || path == .messageRouted, notes.pointee.mailbox == nil {
       notes.pointee.mailbox = try? EventLoop.current?.openMailbox(handler: RelayHandler(notes))
+      if let mailbox = notes.pointee.mailbox {
+        try? registry.register(name, mailbox)
+        try? registry.register(UInt64(7), mailbox)
+      }
     }
     guard path == .timerRearmed, notes.pointee.timer == nil else { return }
     notes.pointee.timer = try? EventLoop.current?.schedule(after: .seconds(60)) {}
@@ -136,6 +149,14 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
       var message = connection.takeReceived(bytes)
       message.tag = UInt64(connection.context)
       _ = notes.pointee.mailbox?.send(message)
+    case .messageRouted:
+      var message = connection.takeReceived(bytes)
+      message.tag = UInt64(connection.context)
+      switch notes.pointee.messages % 3 {
+      case 0: registry.send(message, to: name)
+      case 1: registry.send(message, to: "the mailbox that relays")
+      default: registry.send(message, to: UInt64(7))
+      }
     case .offendRetain:
       notes.pointee.kept = notes.pointee.messages & 1 == 0 ? objects.0 : objects.1
       connection.write(bytes)

@@ -23,7 +23,8 @@ struct Rig {
     if path == .timeouts { options.idleTimeout = .seconds(20) }
     let runtime = try Runtime(.init(eventLoops: 1, connectionsMax: 64))
     let listener = try await runtime.listen(
-      on: .init("127.0.0.1", 0), options: options, handler: ProbeHandler(path, notes))
+      on: .init("127.0.0.1", 0), options: options,
+      handler: try ProbeHandler(path, notes, runtime.registry))
     drive(port: listener.address.port ?? 0, until: notes)
     await runtime.shutdown(within: .milliseconds(100))
     return notes.pointee.after - notes.pointee.before
