@@ -40,6 +40,7 @@ public final class AsyncMailbox: Sendable {
   /// Copies of the messages' bytes, until the mailbox closes. To be iterated once.
   public var messages: Messages { Messages(mailbox: self) }
 
+  /// The messages of a mailbox, in the order in which it hands them out.
   public struct Messages: AsyncSequence, Sendable {
     let mailbox: AsyncMailbox
 

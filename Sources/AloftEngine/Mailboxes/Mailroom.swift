@@ -16,7 +16,8 @@ struct Mailroom: ~Copyable {
   var options: [MailboxOptions] = []
   /// What few mailboxes need, by slot.
   var extras: [UInt32: MailboxExtras] = [:]
-  /// Drained ones whose siblings' last messages are still awaited, and those of the round under way.
+  /// Drained ones whose siblings' last messages are still awaited, and those of the round that is
+  /// under way.
   var unfenced: [MailboxID] = []
   var fencing: [MailboxID] = []
   var fencesLeft = 0
