@@ -6,8 +6,8 @@
 //   bool peer_push(peer_queue *, peer_side *, uint64_t item);    // false: full
 //   bool peer_pop(peer_queue *, peer_side *, uint64_t *item);    // false: empty
 //
-// Run as `PROGRAM queue PAIRS CORE CORE`, producers on the first core, it says `ready` and answers each
-// line `hop` with nanoseconds an item, until its input ends.
+// Run as `PROGRAM queue PAIRS CORE CORE`, producers on the first core, it says `ready` and answers
+// each line `hop` with nanoseconds an item, until its input ends.
 #ifndef PEER_QUEUE_H
 #define PEER_QUEUE_H
 

@@ -31,8 +31,8 @@ typedef struct aloft_message aloft_message;
 // Thread: any. Errors: ALOFT_EMSGSIZE (`length` is above ALOFT_MESSAGE_BYTES_MAX).
 ALOFT_EXPORT int aloft_message_create(const void *data, size_t length, aloft_message **message);
 
-// A message of bytes that a connection has received: from within on_data, all that it was given or a
-// part of it. They are not copied, unless they are few, or messages hold much of what the loop
+// A message of bytes that a connection has received: from within on_data, all that it was given or
+// a part of it. They are not copied, unless they are few, or messages hold much of what the loop
 // receives into.
 //   data     [in]  `length` bytes; bytes that lie elsewhere are copied
 //   message  [out] a reference, the caller's
