@@ -113,6 +113,16 @@ let package = Package(
       name: "example-echo", dependencies: ["Aloft"], path: "Benchmarks/example-echo",
       swiftSettings: strict),
 
+    // README's example of a supervised worker with a name.
+    .executableTarget(
+      name: "example-workers", dependencies: ["Aloft"], path: "Benchmarks/example-workers",
+      swiftSettings: strict),
+
+    // A pool of connections to a redis server, whose test starts one.
+    .executableTarget(
+      name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
+      swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",

@@ -37,7 +37,10 @@
 
 #include "aloft/mailbox.h"
 #include "aloft/message.h"
+#include "aloft/pool.h"
+#include "aloft/queue.h"
 #include "aloft/registry.h"
+#include "aloft/supervision.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -157,9 +160,6 @@ enum {
   // without its length. aloft_write_frame sends one.
   ALOFT_FRAMING_LENGTH_PREFIXED = 1
 };
-
-// A time-out that never comes. A time-out of 0 is the default.
-#define ALOFT_NEVER UINT32_MAX
 
 typedef struct aloft_connection_options {
   size_t struct_size;

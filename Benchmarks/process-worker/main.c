@@ -4,9 +4,9 @@
 //   process-worker [deaf] [stdio] [dies CODE]
 //
 // The answer is the message itself, but for: "crash", which ends it by a signal; "exit N"; "pid",
-// answered with its number and its group's; "fds", answered with the descriptors that it has; "env",
-// with its environment; "signals", with the masks that it was given; "child", which starts a child
-// of its own that sleeps, and answers with its number; "flood N", answered N times.
+// answered with its number and its group's; "fds", with the descriptors that it has; "env", with
+// its environment; "signals", with the masks that it was given; "child", which starts a child of
+// its own that sleeps, and answers with its number; "flood N", answered N times.
 // `deaf` ignores SIGTERM.
 #include <dirent.h>
 #include <signal.h>
@@ -74,7 +74,7 @@ static size_t list_signals(char *text, size_t room) {
 }
 
 static size_t obey(const char *order, char *text, size_t room) {
-  if (strcmp(order, "crash") == 0) kill(getpid(), SIGSEGV);
+  if (strcmp(order, "crash") == 0) kill(getpid(), SIGUSR1);
   if (strncmp(order, "exit ", 5) == 0) _exit(atoi(order + 5));
   if (strcmp(order, "pid") == 0) {
     return (size_t)snprintf(text, room, "%d %d", getpid(), getpgrp());

@@ -3,10 +3,10 @@ public import AloftQueue
 
 /// Bytes on their way from one mailbox or connection to another: one reference to a counted block.
 ///
-/// Whoever has a message owns it. To send or write it gives it away, and to drop it gives its memory
-/// back, on whatever thread that happens; `share()` makes another message of the same bytes. A
-/// message is never copied on its way: what a connection has received can be taken over as it lies,
-/// pass through mailboxes and be written to another connection.
+/// Whoever has a message owns it. To send or write it gives it away, and to drop it gives its
+/// memory back, on whatever thread that happens; `share()` makes another message of the same bytes.
+/// A message is never copied on its way: what a connection has received can be taken over as it
+/// lies, pass through mailboxes and be written to another connection.
 ///
 /// ```swift
 /// // Socket -> mailbox -> socket, on whatever loops they are.
@@ -23,9 +23,9 @@ public import AloftQueue
 ///   }
 /// }
 /// ```
-/// Memory is of the thread that makes the message: an event loop or any other has a pool of its own,
-/// from which it takes without a lock or an atomic operation. A message takes 64 bytes beside its
-/// own, rounded up to 128, 256 … 65,536 in all; a larger one comes from malloc. What a burst of
+/// Memory is of the thread that makes the message: an event loop or any other has a pool of its
+/// own, from which it takes without a lock or an atomic operation. A message takes 64 bytes beside
+/// its own, rounded up to 128, 256 … 65,536 in all; a larger one comes from malloc. What a burst of
 /// messages took is given back to the system one to two seconds after it.
 public typealias Message = AloftQueue.Message
 
@@ -73,10 +73,10 @@ extension Connection {
     }
   }
 
-  /// Writes all of the message or nothing, and lets go of it in either case; `write(offering:)` keeps
-  /// what was not accepted. The bytes are sent from where they lie. What the socket doesn't take is
-  /// copied to the connection's queue, as with any write, so a slow peer holds no message; messages
-  /// of up to 1,024 bytes that follow others in the same turn are put together with them.
+  /// Writes all of the message or nothing, and lets go of it in either case; `write(offering:)`
+  /// keeps what was not accepted. The bytes are sent from where they lie. What the socket doesn't
+  /// take is copied to the connection's queue, as with any write, so a slow peer holds no message;
+  /// messages of up to 1,024 bytes that follow others in the same turn are put together with them.
   @discardableResult
   public func write(_ message: consuming Message) -> WriteResult {
     let block = message.take()
@@ -94,8 +94,8 @@ extension Connection {
     return WriteResult(result)
   }
 
-  /// Writes a frame: four bytes of length, big-endian, and the message; both or neither. The message
-  /// is let go of in either case.
+  /// Writes a frame: four bytes of length, big-endian, and the message; both or neither. The
+  /// message is let go of in either case.
   @discardableResult
   public func writeFrame(_ message: consuming Message) -> WriteResult {
     var message: Message? = message

@@ -1,8 +1,9 @@
 internal import AloftQueue
 
 extension Queue {
-  /// The bytes of the messages, oldest first, for `for try await`: ends when the queue is closed and
-  /// empty; throws `CancellationError`. Any number of tasks may iterate; each message goes to one.
+  /// The bytes of the messages, oldest first, for `for try await`: ends when the queue is closed
+  /// and empty; throws `CancellationError`. Any number of tasks may iterate; each message goes to
+  /// one.
   ///
   /// Each message is copied to an array; `pop()` in a loop hands over the messages themselves.
   public var messages: Messages { Messages(queue: self) }

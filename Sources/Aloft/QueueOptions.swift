@@ -1,3 +1,4 @@
+internal import AloftAtomics
 internal import AloftQueue
 
 extension Queue {
@@ -18,9 +19,9 @@ extension Queue {
     public var highWater: Int?
     /// Down to this many it stays there. Nil for half of `highWater`.
     public var lowWater: Int?
-    /// Told `true` when the queue rises to its high-water mark and `false` when it has fallen to the
-    /// low one, in turns and never twice at a time, by whoever pushed or popped. It must not block;
-    /// it may use the queue.
+    /// Told `true` when the queue rises to its high-water mark and `false` when it has fallen to
+    /// the low one, in turns and never twice at a time, by whoever pushed or popped. It must not
+    /// block; it may use the queue.
     public var onPressure: (@Sendable (Bool) -> Void)?
 
     public init(capacity: Int = 1_024) { self.capacity = capacity }

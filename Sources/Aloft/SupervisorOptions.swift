@@ -86,7 +86,7 @@ public struct SupervisorOptions: Sendable {
       throw AloftError(
         .invalidOption,
         "minimum \(intensity.minimum), fraction \(intensity.fraction), consecutiveMax "
-          + "\(intensity.consecutiveMax ?? 0): up to \(Int32.max), 0 to 1, and 1 to 255 are possible"
+          + "\(intensity.consecutiveMax ?? 0): up to \(Int32.max), 0 to 1 and 1 to 255 are possible"
       )
     }
     guard inFlightMax >= 1, 1...(1 << 24) ~= childrenMax else {

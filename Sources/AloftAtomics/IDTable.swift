@@ -8,8 +8,8 @@
 ///
 /// **Threads**: any, for all calls. Readers write nothing, take no lock and wait for nobody; they
 /// need not be announced to ``Epochs`` either, since the table's memory stays memory until the
-/// table is gone. Writers hold one line of three entries for some ten nanoseconds, and wait only for
-/// a writer of the same line. Each operation is linearizable.
+/// table is gone. Writers hold one line of three entries for some ten nanoseconds, and wait only
+/// for a writer of the same line. Each operation is linearizable.
 ///
 /// **Cost**: O(1) expected; a look-up reads one cache line, and another one for a key in thirty.
 /// Grows while in use: 64 lines are split by one writer in some 80 insertions, which takes it a

@@ -3,13 +3,13 @@ extension LeaseTableCore {
   /// Home. Takes any idle resource off the shelf; nil when there is none for certain.
   public func takeHome() -> Int? {
     let handle = take(from: 0, leaving: LeaseWord.away)
-    if handle == 0 { return nil }
+    if handle == UInt64.max { return nil }
     return LeaseHandle(rawValue: handle).slot
   }
 
   /// Home. Takes this slot off the shelf; false when it isn't there.
   public func takeHome(_ slot: Int) -> Bool {
-    takeSlot(slot, leaving: LeaseWord.away).rawValue != 0
+    takeSlot(slot, leaving: LeaseWord.away).rawValue != UInt.max
   }
 
   /// Home. Puts a resource that is at home on the shelf. `mustPoke`: somebody waits, look again.

@@ -6,10 +6,11 @@ extension LeaseTableCore {
   @inlinable @inline(__always)
   public func takeShared(from start: Int) -> UInt64 {
     if memory.loadSequential(Self.waiting) != 0 { return 0 }
-    return take(from: start, leaving: LeaseWord.lent)
+    let lease = take(from: start, leaving: LeaseWord.lent)
+    return lease == UInt64.max ? 0 : lease
   }
 
-  /// Linear in the masks, and in the stale bits, each of which is met by one taker.
+  /// `UInt64.max` for none: what home takes may be slot 0, never lent, whose handle is 0. Linear in the masks, and in the stale bits, each of which is met by one taker.
   @inlinable
   func take(from start: Int, leaving holder: UInt) -> UInt64 {
     var place = start
@@ -19,7 +20,7 @@ extension LeaseTableCore {
       while bits != 0 {
         let slot = place & ~63 | bits.trailingZeroBitCount
         let word = takeSlot(slot, leaving: holder)
-        if word.rawValue != 0 {
+        if word.rawValue != UInt.max {
           return LeaseHandle(pool: 0, slot: slot, generation: word.generation).rawValue
         }
         bits &= bits &- 1
@@ -27,10 +28,10 @@ extension LeaseTableCore {
       place = place & ~63 &+ 64
       if place >= slots { place = 0 }
     }
-    return 0
+    return UInt64.max
   }
 
-  /// The slot's new word, or 0: it isn't on the shelf, and its bit, which said so, is cleared.
+  /// The slot's new word, or all ones: it isn't on the shelf, and its bit, which said so, is cleared.
   @inlinable @inline(__always)
   func takeSlot(_ slot: Int, leaving holder: UInt) -> LeaseWord {
     let word = LeaseWord(rawValue: memory.loadRelaxed(state(slot)))
@@ -51,7 +52,7 @@ extension LeaseTableCore {
     _ = change(mask(slot)) { $0 & ~bit }
     while true {
       let word = LeaseWord(rawValue: memory.loadSequential(state(slot)))
-      if word.holder != LeaseWord.shelved { return LeaseWord(rawValue: 0) }
+      if word.holder != LeaseWord.shelved { return LeaseWord(rawValue: UInt.max) }
       let taken = holder == LeaseWord.lent ? word.next(holder: holder) : word.held(by: holder)
       let found = memory.compareExchangeSequential(
         state(slot), word.rawValue, taken.rawValue)

@@ -22,6 +22,9 @@ enum Code {
   static let noName = Int32(ALOFT_ENONAME)
   static let notOwner = Int32(ALOFT_ENOTOWNER)
   static let foreign = Int32(ALOFT_EFOREIGN)
+  static let stale = Int32(ALOFT_ESTALE)
+  static let upstream = Int32(ALOFT_EUPSTREAM)
+  static let failed = Int32(ALOFT_EFAILED)
 }
 
 /// A refusal: its code and its one sentence, which `aloft_last_error_message` tells.

@@ -1,6 +1,6 @@
 import AloftEngine
 import AloftQueue
-import CAloft
+public import CAloft
 
 // `aloft/message.h` is the manual of all of these. An `aloft_message *` is a block's address.
 
@@ -15,7 +15,7 @@ extension MessageBlock {
   @inline(__always)
   var pointer: OpaquePointer { unsafe OpaquePointer(header) }
 
-  private static let bytesMax: UInt = 1 << 30
+  static let bytesMax: UInt = 1 << 30
 
   /// A block with one reference and a copy of a caller's bytes; without any, not initialised.
   @inline(__always)
@@ -27,7 +27,7 @@ extension MessageBlock {
   }
 
   @inline(never)
-  private static func tooLong(_ length: Int) -> Failure {
+  static func tooLong(_ length: Int) -> Failure {
     Failure(
       Code.messageSize,
       "the message of \(UInt(bitPattern: length)) bytes is above the limit of \(bytesMax)")
@@ -42,6 +42,59 @@ public func aloft_message_create(
     guard let message = unsafe message else { throw .null("message") }
     unsafe message.pointee = unsafe try MessageBlock.made(data, length).pointer
     return Code.success
+  }
+}
+
+@c @implementation
+public func aloft_message_take(
+  _ data: UnsafeRawPointer!, _ length: Int, _ message: UnsafeMutablePointer<OpaquePointer?>!
+) -> Int32 {
+  reporting { () throws(Failure) in
+    guard let message = unsafe message else { throw .null("message") }
+    guard unsafe data != nil || length == 0 else { throw .null("data") }
+    guard let loop = EventLoop.current else {
+      throw Failure(Code.wrongThread, "the thread is no event loop's")
+    }
+    guard UInt(bitPattern: length) <= MessageBlock.bytesMax else {
+      throw MessageBlock.tooLong(length)
+    }
+    let bytes = unsafe UnsafeRawBufferPointer(start: data, count: length)
+    unsafe message.pointee = unsafe loop.takeReceived(bytes).pointer
+    return Code.success
+  }
+}
+
+@c @implementation
+public func aloft_write_message(
+  _ connection: aloft_connection, _ message: OpaquePointer!
+) -> Int32 {
+  guard let block = unsafe MessageBlock(message) else { return Failure.null("message").report() }
+  return writing(connection) { loop, id in loop.write(id, adopting: block) }
+}
+
+@c @implementation
+public func aloft_write_message_frame(
+  _ connection: aloft_connection, _ message: OpaquePointer!
+) -> Int32 {
+  guard let block = unsafe MessageBlock(message) else { return Failure.null("message").report() }
+  return writing(connection) { loop, id in loop.writeFrame(id, adopting: block) }
+}
+
+private func writing(
+  _ connection: aloft_connection, _ body: (EventLoop, ConnectionID) -> WriteResult
+) -> Int32 {
+  let id = ConnectionID(rawValue: connection.id)
+  switch LoopTable.whereabouts(of: id) {
+  case .nowhere: return Code.closed
+  case .elsewhere:
+    return Failure(Code.wrongThread, "the connection belongs to another thread's event loop")
+      .report()
+  case .here(let loop):
+    switch body(loop, id) {
+    case .accepted: return Code.success
+    case .wouldBlock: return Code.wouldBlock
+    case .closed: return Code.closed
+    }
   }
 }
 

@@ -46,10 +46,8 @@ package struct PoolState: ~Copyable {
   package func isOut(_ slot: Int) -> Bool { slots[slot].state == .out }
 
   /// Those that have to come home, wherever they are.
-  package func forEachRecalled(_ body: (Int) -> Void) {
-    for slot in slots.indices where slots[slot].isRecalled && slots[slot].state == .out {
-      body(slot)
-    }
+  package var recalledSlots: [Int] {
+    slots.indices.filter { slots[$0].isRecalled && slots[$0].state == .out }
   }
 
   // MARK: Those who ask

@@ -12,8 +12,8 @@ public import AloftAtomics
 ///
 /// Full and empty, asked for `exactly`, held at a moment of the call; else they may be said because
 /// another thread is in the middle of a push or pop (``MPMCRingCore``). The age of the oldest
-/// message can't be had here: whoever looked at it would race with whoever takes it. A consumer that
-/// wants to know how long a message waited compares `arrived` when it has it.
+/// message can't be had here: whoever looked at it would race with whoever takes it. A consumer
+/// that wants to know how long a message waited compares `arrived` when it has it.
 ///
 /// Closing: no push goes in afterwards; one that is under way is delivered or refused. Pops go on
 /// until nothing is left and are then answered `closed`.
@@ -28,8 +28,7 @@ public struct MPMCQueue: ~Copyable, Sendable {
 
   public init(_ options: QueueOptions) {
     typealias Ring = MPMCRingCore<HardwareMemory>
-    // The ring takes a power of two; so does the queue, which the marks are measured by.
-    let capacity = 1 << (Int.bitWidth - (options.capacity - 1).leadingZeroBitCount)
+    let capacity = options.slots
     let words = Ring.words(capacity: capacity)
     block = WordBlock(words: words + QueueCounters<HardwareMemory>.words)
     ring = Ring(memory: block.memory, capacity: capacity)

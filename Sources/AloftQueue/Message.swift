@@ -25,9 +25,9 @@ public struct Message: ~Copyable, Sendable {
 
   @inlinable public var count: Int { unsafe Int(block.header.pointee.count) }
 
-  /// Another message of the same bytes, which are read-only from then on. It has a header of its own,
-  /// for whoever queues it; up to `copiedBySharingMax` bytes are copied with it, more are referred
-  /// to, which costs an atomic addition, and a subtraction when it ends.
+  /// Another message of the same bytes, which are read-only from then on. It has a header of its
+  /// own, for whoever queues it; up to `copiedBySharingMax` bytes are copied with it, more are
+  /// referred to, which costs an atomic addition, and a subtraction when it ends.
   public borrowing func share() -> Message {
     let count = self.count
     let other: MessageBlock
@@ -165,7 +165,7 @@ extension MessagePool {
 
   /// Once, before the first pool: how to find the pool of the calling thread, its address or 0. The
   /// engine knows threads, this module doesn't.
-  public static func findThreadPool(by function: @convention(c) () -> UInt) {
+  public static func findPools(by function: @convention(c) () -> UInt) {
     threadPool.store(unsafe unsafeBitCast(function, to: UInt.self), ordering: .releasing)
   }
 

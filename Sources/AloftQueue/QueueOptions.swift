@@ -30,4 +30,9 @@ public struct QueueOptions: Sendable, Hashable {
     self.highWater = highWater
     self.lowWater = lowWater
   }
+
+  /// The capacity rounded up to a power of two, which the rings take and the marks are measured by.
+  public var slots: Int {
+    capacity == 1 ? 1 : 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount)
+  }
 }

@@ -1,6 +1,7 @@
 import AloftQueue
 import Glibc
 import Histories
+import Synchronization
 
 /// Real threads, more of them than cores; all joined before it returns.
 func runThreads(_ bodies: [@Sendable () -> Void]) {
@@ -20,6 +21,31 @@ func runThreads(_ bodies: [@Sendable () -> Void]) {
     return thread
   }
   for thread in threads { pthread_join(thread, nil) }
+}
+
+/// Lets threads go on together, so that their operations overlap.
+final class Gate: Sendable {
+  private let missing: Atomic<Int>
+
+  init(_ threads: Int) { missing = Atomic(threads) }
+
+  func pass() {
+    missing.wrappingSubtract(1, ordering: .relaxed)
+    while missing.load(ordering: .relaxed) > 0 { sched_yield() }
+  }
+}
+
+extension [Timed<FIFOOperation>] {
+  /// How many operations began before one of another thread that had begun earlier was over.
+  var overlaps: Int {
+    var latest: UInt64 = 0
+    var count = 0
+    for timed in sorted(by: { $0.invoked < $1.invoked }) {
+      if timed.invoked < latest { count += 1 }
+      latest = Swift.max(latest, timed.responded)
+    }
+    return count
+  }
 }
 
 /// Empty messages that carry a number: the producer's, and how many it has sent before.
@@ -86,10 +112,13 @@ final class Outcome<Value>: @unchecked Sendable {
   init(_ value: Value) { self.value = value }
 }
 
+/// Messages of a stress test: `ALOFT_QUEUE_ITEMS` of them, where that is set.
+let stressItems = getenv("ALOFT_QUEUE_ITEMS").flatMap { Int(String(cString: $0)) } ?? itemsUsually
+
 #if DEBUG
-  let stressItems = 400_000
-  let historyRounds = 40
+  private let itemsUsually = 400_000
+  let historyRounds = 150
 #else
-  let stressItems = 10_000_000
-  let historyRounds = 400
+  private let itemsUsually = 10_000_000
+  let historyRounds = 1_000
 #endif

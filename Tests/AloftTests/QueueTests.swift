@@ -122,6 +122,43 @@ import Testing
     #expect(queue.statistics.depth == 0)
   }
 
+  /// Pushers and poppers that give up all the time, by limits and by cancellation: in the end each
+  /// message that was accepted has come out once, and nobody is left waiting.
+  @Test("Tasks that come, give up and are cancelled leave nothing behind", .timeLimit(.minutes(2)))
+  func comingAndGoing() async throws {
+    let queue = try Queue(.init(capacity: 2))
+    let (pushed, popped) = try await withThrowingTaskGroup(of: (Int, Int).self) { group in
+      for worker in 0..<16 {
+        group.addTask {
+          var (pushed, popped) = (0, 0)
+          for round in 0..<150 {
+            let limit: Duration = .microseconds((round &* 37 &+ worker) % 400)
+            let task = Task {
+              if worker % 2 == 0 {
+                try await queue.push(Self.message("m"), within: limit)
+                return true
+              }
+              return try await queue.pop(within: limit)?.count == 1
+            }
+            if round % 3 == 0 { task.cancel() }
+            if case .success(true) = await task.result {
+              if worker % 2 == 0 { pushed += 1 } else { popped += 1 }
+            }
+          }
+          return (pushed, popped)
+        }
+      }
+      return try await group.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
+    }
+    #expect(queue.tasksWaiting == (0, 0))
+    queue.close()
+    var left = 0
+    while let message = queue.tryPop() { left += message.count }
+    #expect(pushed == popped + left)
+    let statistics = queue.statistics
+    #expect(statistics.accepted == UInt64(pushed) && statistics.depth == 0)
+  }
+
   @Test("Options outside their range are refused with the number", arguments: [0, -1, 1 << 40])
   func options(capacity: Int) {
     let error = #expect(throws: AloftError.self) { try Queue(.init(capacity: capacity)) }

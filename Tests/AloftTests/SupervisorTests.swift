@@ -4,8 +4,8 @@ import Testing
 
 /// Supervisors on real event loops: who is restarted keeps name, mailbox and what waits in it.
 @Suite(.timeLimit(.minutes(1))) struct SupervisorTests {
-  /// The handler that threw is gone with its state; the mailbox is the same, and the messages behind
-  /// the one it threw at are handled by the next. On the supervisor's loop, and on another.
+  /// The handler that threw is gone with its state; the mailbox is the same, and the messages
+  /// behind the one it threw at are handled by the next. On the supervisor's loop, and on another.
   @Test(arguments: [false, true]) func restartKeepsMailbox(elsewhere: Bool) async throws {
     try await Runtime.with(.init(eventLoops: 2)) { runtime in
       let journal = Journal<String>()

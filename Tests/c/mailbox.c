@@ -328,6 +328,110 @@ static void test_forwarding(void) {
   latch_wait(&last.closed);
 }
 
+// ---- From a socket to a mailbox to a socket ----
+
+enum { PAYLOAD = 20000 };
+
+typedef struct relay {
+  aloft_mailbox mailbox;
+  aloft_connection connection; // the server's end, on loop 0
+  char sent[PAYLOAD], back[PAYLOAD];
+  size_t got;
+  latch done;
+} relay;
+
+static void server_open(aloft_connection connection, void *context) {
+  ((relay *)context)->connection = connection;
+}
+
+static void server_data(aloft_connection connection, const void *data, size_t length,
+                        void *context) {
+  aloft_message *message;
+  (void)connection;
+  OK(aloft_message_take(data, length, &message));
+  CHECK(aloft_message_length(message) == length);
+  OK(aloft_mailbox_send(((relay *)context)->mailbox, message, ALOFT_PRIORITY_NORMAL));
+}
+
+static int relay_message(aloft_mailbox mailbox, aloft_message *message, void *context) {
+  (void)mailbox;
+  OK(aloft_write_message_frame(((relay *)context)->connection, aloft_message_retain(message)));
+  return 0;
+}
+
+static void client_open(aloft_connection connection, void *context) {
+  aloft_message *message;
+  OK(aloft_message_create(((relay *)context)->sent, PAYLOAD, &message));
+  OK(aloft_write_message(connection, message));
+}
+
+static void client_data(aloft_connection connection, const void *data, size_t length,
+                        void *context) {
+  relay *r = context;
+  CHECK(r->got + length <= PAYLOAD);
+  memcpy(r->back + r->got, data, length);
+  r->got += length;
+  if (r->got == PAYLOAD) OK(aloft_close(connection));
+}
+
+static void client_close(aloft_connection connection, int reason, int error, void *context) {
+  (void)reason;
+  (void)error;
+  EXPECT(ALOFT_EINVAL, aloft_write_message(connection, NULL));
+  latch_down(&((relay *)context)->done);
+}
+
+static char relay_address[ALOFT_ADDRESS_SIZE];
+
+static void connect_client(void *context) {
+  aloft_callbacks callbacks;
+  aloft_connection_options options;
+  memset(&callbacks, 0, sizeof callbacks);
+  callbacks.struct_size = sizeof callbacks;
+  callbacks.on_open = client_open;
+  callbacks.on_data = client_data;
+  callbacks.on_close = client_close;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.framing = ALOFT_FRAMING_LENGTH_PREFIXED;
+  OK(aloft_connect(runtime, relay_address, NULL, &options, &callbacks, context, NULL));
+}
+
+static void test_relay(void) {
+  static relay r;
+  aloft_mailbox_callbacks mailbox;
+  aloft_callbacks server;
+  aloft_listener listener;
+  aloft_message *message;
+  latch done = LATCH_INIT(1);
+  r.done = done;
+  for (int i = 0; i < PAYLOAD; i++) r.sent[i] = (char)(i * 7 + i / 251);
+  memset(&mailbox, 0, sizeof mailbox);
+  mailbox.struct_size = sizeof mailbox;
+  mailbox.on_message = relay_message;
+  OK(aloft_mailbox_open(runtime, 0, NULL, &mailbox, &r, &r.mailbox));
+  memset(&server, 0, sizeof server);
+  server.struct_size = sizeof server;
+  server.on_open = server_open;
+  server.on_data = server_data;
+  // A Unix-domain socket's connections are dealt out in turn, and the first goes to loop 0.
+  OK(aloft_listen(runtime, "unix:@aloft-mailbox-test", NULL, &server, &r, &listener));
+  OK(aloft_listener_address(runtime, listener, relay_address, sizeof relay_address));
+  on_loop(runtime, 1, connect_client, &r);
+  latch_wait(&r.done);
+  CHECK(memcmp(r.sent, r.back, PAYLOAD) == 0);
+  EXPECT(ALOFT_EWRONGTHREAD, aloft_message_take("x", 1, &message));
+  OK(aloft_message_create("x", 1, &message));
+  EXPECT(ALOFT_EINVAL, aloft_write_message(r.connection, NULL));
+  {
+    aloft_connection forged = {UINT64_MAX};
+    EXPECT(ALOFT_ECLOSED, aloft_write_message(forged, message)); // and it is still ours
+  }
+  aloft_message_release(message);
+  OK(aloft_listener_close(runtime, listener));
+  OK(aloft_mailbox_close(r.mailbox, 0));
+}
+
 // ---- Bad input ----
 
 static void wrong_loop(void *context) {
@@ -443,6 +547,7 @@ int main(void) {
   test_waiting();
   test_failing();
   test_forwarding();
+  test_relay();
   test_bad_input();
   test_shutdown();
   puts("mailbox: ok");

@@ -43,7 +43,7 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ENFILE, -23, "the system's file table is full")                                           \
   XX(EMFILE, -24, "the process's descriptor limit is too low")                                 \
   XX(EPIPE, -32, "the peer takes no more")                                                     \
-  XX(ENAMETOOLONG, -36, "the name is too long, or a Unix-domain socket's path")                       \
+  XX(ENAMETOOLONG, -36, "the name is too long, or a Unix-domain socket's path")                \
   XX(EMSGSIZE, -90, "the message is above the size limit")                                     \
   XX(ENOTSUP, -95, "not supported")                                                            \
   XX(EAFNOSUPPORT, -97, "the address family is not supported")                                 \
@@ -57,14 +57,17 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ETIMEDOUT, -110, "timed out")                                                             \
   XX(ECONNREFUSED, -111, "the connection was refused")                                         \
   XX(EHOSTUNREACH, -113, "the host is unreachable")                                            \
-  XX(ECLOSED, -4001, "the connection is closed, closing, or was never opened")                 \
+  XX(ECLOSED, -4001, "it is closed, closing, or was never opened")                             \
   XX(EWRONGTHREAD, -4002, "called on a thread that may not call this")                         \
-  XX(ELIMIT, -4003, "a limit that the runtime was created with is reached")                    \
+  XX(ELIMIT, -4003, "a limit is reached")                                                      \
   XX(EFULL, -4004, "it takes no more now; try again later")                                    \
   XX(ENAMETAKEN, -4005, "the name is another's")                                               \
   XX(ENONAME, -4006, "the name stands for nobody")                                             \
   XX(ENOTOWNER, -4007, "the name is not of the one who was named as its owner")                \
-  XX(EFOREIGN, -4008, "it belongs to another runtime")
+  XX(EFOREIGN, -4008, "it belongs to another runtime")                                         \
+  XX(ESTALE, -4009, "returned or told before, taken back, or never given")                     \
+  XX(EUPSTREAM, -4010, "the upstream has failed too often and is left alone for a while")      \
+  XX(EFAILED, -4011, "a worker or process has failed")
 
 #define ALOFT__ENUMERATOR(name, value, text) ALOFT_##name = value,
 enum {
@@ -109,6 +112,9 @@ typedef struct aloft_listener {
 typedef struct aloft_timer {
   uint64_t id;
 } aloft_timer;
+
+// A time that never comes. A time-out of 0 is the default.
+#define ALOFT_NEVER UINT32_MAX
 
 // Called exactly once: with 0 when the work was done as asked for, or with ALOFT_ESHUTDOWN when
 // the runtime ended first.

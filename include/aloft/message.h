@@ -31,6 +31,23 @@ typedef struct aloft_message aloft_message;
 // Thread: any. Errors: ALOFT_EMSGSIZE (`length` is above ALOFT_MESSAGE_BYTES_MAX).
 ALOFT_EXPORT int aloft_message_create(const void *data, size_t length, aloft_message **message);
 
+// A message of bytes that a connection has received: from within on_data, all that it was given or a
+// part of it. They are not copied, unless they are few, or messages hold much of what the loop
+// receives into.
+//   data     [in]  `length` bytes; bytes that lie elsewhere are copied
+//   message  [out] a reference, the caller's
+// Thread: a loop's, of any runtime. Errors: ALOFT_EWRONGTHREAD, ALOFT_EMSGSIZE.
+ALOFT_EXPORT int aloft_message_take(const void *data, size_t length, aloft_message **message);
+
+// Writes a message from where it lies, as aloft_write does with bytes; only what the system doesn't
+// take at once is copied.
+//   message  a reference, which is taken over when 0 is returned
+// Thread and errors: as aloft_write.
+ALOFT_EXPORT int aloft_write_message(aloft_connection connection, aloft_message *message);
+
+// The same as aloft_write_frame does it: its length, then its bytes.
+ALOFT_EXPORT int aloft_write_message_frame(aloft_connection connection, aloft_message *message);
+
 // One more reference to the same bytes. The answer is `message`; NULL for NULL.
 // Thread: any that holds a reference.
 ALOFT_EXPORT aloft_message *aloft_message_retain(aloft_message *message);

@@ -223,8 +223,8 @@ ALOFT_EXPORT int aloft_group_watch(aloft_runtime *runtime, aloft_key group, uint
 
 // Ends a watch and frees it.
 //   watch  [in] not to be used any more
-//   done   NULL, or called exactly once, on the watch's loop, when `changed` will be called no more;
-//          with ALOFT_ESHUTDOWN, on whatever thread, when the runtime has ended
+//   done   NULL, or called exactly once, on the watch's loop, when `changed` will be called no
+//          more; with ALOFT_ESHUTDOWN, on whatever thread, when the runtime has ended
 //   context  kept for `done`
 // On the watch's own loop nothing more is told from when this returns; elsewhere one call may be
 // under way.

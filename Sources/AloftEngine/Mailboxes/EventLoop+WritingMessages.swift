@@ -7,8 +7,8 @@ package import AloftQueue
 /// which `queuedMax` bounds: no message is held for a slow peer.
 extension EventLoop {
   /// A message up to this size that follows others to the same connection in the same turn is
-  /// copied behind them: the system takes 20 to 60 ns longer over a piece of its own, up to here (at
-  /// 2,048 bytes it is even).
+  /// copied behind them: the system takes 20 to 60 ns longer over a piece of its own, up to here
+  /// (at 2,048 bytes it is even).
   package static let stagedMax = 1_024
 
   /// Writes a message on a connection of the calling loop thread, and takes over the caller's

@@ -80,8 +80,8 @@ extension PoolHome {
     while state.waitingCount > 0 || !state.isOpen, let slot = table.core.takeHome() {
       state.cameBack(slot, .sound, now: now, into: &actions)
     }
-    state.forEachRecalled { slot in
-      if table.core.takeHome(slot) { state.cameBack(slot, .sound, now: now, into: &actions) }
+    for slot in state.recalledSlots where table.core.takeHome(slot) {
+      state.cameBack(slot, .sound, now: now, into: &actions)
     }
   }
 

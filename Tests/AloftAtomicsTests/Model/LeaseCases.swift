@@ -4,8 +4,8 @@
 /// inbox, a word whose exchanges lose nothing; so does whoever has something for it.
 ///
 /// A resource is a plain word: two borrowers at a time, or one that doesn't see what the last one
-/// did, are a race. A borrower that is never served waits for ever, and with it the home, which
-/// ends when all borrowers have said that they are done: a lost wake-up is a deadlock.
+/// did, are a race. A borrower that is never served waits for ever: a lost wake-up is a deadlock,
+/// or, for the loop, which serves others while it waits, a lease too few.
 final class LeaseCase {
   typealias Table = LeaseTableCore<ModelMemory>
 
@@ -41,6 +41,7 @@ final class LeaseCase {
   private let borrowers: [Borrower]
   private let leases: Int
   private let open: Int
+  private let returnsTwice: Bool
 
   // Words behind the table's.
   private let inbox: Int
@@ -53,15 +54,15 @@ final class LeaseCase {
 
   // Bits of the home's inbox.
   private func waits(_ borrower: Int) -> UInt { 1 << UInt(borrower) }
-  private func isDone(_ borrower: Int) -> UInt { 1 << UInt(8 + borrower) }
   private func cameHome(_ slot: Int) -> UInt { 1 << UInt(16 + slot) }
   private static let poke: UInt = 1 << 24
 
   /// `open` resources are there from the start; each borrower takes and returns `leases` times.
   init(
     _ borrowers: [Borrower], open: Int = 1, leases: Int = 1, share: Int = 1,
-    fault: Fault = .none
+    returnsTwice: Bool = false, fault: Fault = .none
   ) {
+    self.returnsTwice = returnsTwice
     self.borrowers = borrowers
     self.leases = leases
     self.open = open
@@ -75,9 +76,11 @@ final class LeaseCase {
     model = Model(words: first + Self.slots + 2 * borrowers.count)
     table = Table(memory: model.memory, slots: Self.slots, loops: loops, share: share)
     for index in borrowers.indices {
-      model.thread("\(borrowers[index]) \(index)") { [unowned self] in borrow(index) }
+      model.thread("\(borrowers[index]) \(index)", mayRest: borrowers[index] == .loop) {
+        [unowned self] in borrow(index)
+      }
     }
-    model.thread("home") { [unowned self] in home() }
+    model.thread("home", mayRest: true) { [unowned self] in home() }
   }
 
   // MARK: Messages
@@ -91,7 +94,6 @@ final class LeaseCase {
   private func borrow(_ me: Int) {
     let isLoop = borrowers[me] == .loop
     for _ in 0..<leases {
-      if isLoop { serveLoop() }
       let lease = LeaseHandle(rawValue: take(me, isLoop))
       let word = resource(lease.slot)
       let uses = model.memory.read(word) + 1
@@ -99,10 +101,17 @@ final class LeaseCase {
       model.record(UInt(lease.slot) << 8 | uses)
       let result = isLoop ? table.giveBack(lease, on: 0) : giveBack(lease)
       finish(result, lease)
+      // A borrower that is wrong itself: it harms nobody.
+      if me == 0, returnsTwice {
+        let again = giveBack(lease)
+        if fault == .none, again != .stale { model.fail("returned twice: \(again)") }
+      }
     }
-    send(isDone(me))
     // A loop takes turns for as long as the process lives.
-    if isLoop { serveLoopToTheEnd() }
+    while isLoop {
+      model.sleep(grantEvent(me))
+      serveLoop()
+    }
   }
 
   private func take(_ me: Int, _ isLoop: Bool) -> UInt64 {
@@ -111,9 +120,12 @@ final class LeaseCase {
       if lease != 0 { return lease }
     }
     let lease =
-      fault == .cutsInLine
-      ? table.take(from: 0, leaving: LeaseWord.lent) : table.takeShared(from: 0)
-    if lease != 0 { return lease }
+      switch fault {
+      case .cutsInLine: table.take(from: 0, leaving: LeaseWord.lent)
+      case .noLookAfterClearing: takeAndClearBlindly()
+      default: table.takeShared(from: 0)
+      }
+    if lease != 0 && lease != UInt64.max { return lease }
     table.beginWaiting()
     send(waits(me))
     // A loop serves its inbox while its borrower waits: one event wakes it for both.
@@ -125,8 +137,30 @@ final class LeaseCase {
     }
   }
 
+  private func takeAndClearBlindly() -> UInt64 {
+    if !table.isOpen { return 0 }
+    for slot in 0..<Self.slots
+    where table.memory.loadSequential(table.mask(slot)) & table.bit(slot) != 0 {
+      let word = LeaseWord(rawValue: table.memory.loadRelaxed(table.state(slot)))
+      let taken = word.next(holder: LeaseWord.lent)
+      if word.holder == LeaseWord.shelved,
+        table.memory.compareExchangeSequential(
+          table.state(slot), word.rawValue, taken.rawValue) == word.rawValue
+      {
+        return LeaseHandle(pool: 0, slot: slot, generation: taken.generation).rawValue
+      }
+      let bit = table.bit(slot)
+      _ = table.change(table.mask(slot)) { $0 & ~bit }
+    }
+    return 0
+  }
+
   private func giveBack(_ lease: LeaseHandle) -> LeaseReturn {
     switch fault {
+    case .maskIsTruth:
+      let word = LeaseWord(generation: lease.generation, holder: LeaseWord.shelved)
+      table.memory.storeSequential(table.state(lease.slot), word.rawValue)
+      return table.publish(lease.slot)
     case .noSecondLook:
       let result = table.giveBack(lease)
       return result == .mustPoke ? .idle : result
@@ -145,25 +179,13 @@ final class LeaseCase {
 
   // MARK: The loop
 
-  /// Bit 0: flush; bit 1: all are done.
   private func serveLoop() {
-    let asked = table.memory.exchangeAcquire(loopInbox, 0)
-    if asked & 1 != 0 { table.flush(0) { send(cameHome($0)) } }
+    if table.memory.exchangeAcquire(loopInbox, 0) != 0 { table.flush(0) { send(cameHome($0)) } }
   }
 
-  private func serveLoopToTheEnd() {
+  private func askLoopToFlush() {
     let me = borrowers.firstIndex(of: .loop)!
-    while true {
-      model.sleep(grantEvent(me))
-      let asked = table.memory.exchangeAcquire(loopInbox, 0)
-      if asked & 1 != 0 { table.flush(0) { send(cameHome($0)) } }
-      if asked & 2 != 0 { return }
-    }
-  }
-
-  private func sendLoop(_ bit: UInt) {
-    let me = borrowers.firstIndex(of: .loop)!
-    if table.change(loopInbox, { $0 | bit }) == 0 { model.wake(grantEvent(me)) }
+    if table.change(loopInbox, { _ in 1 }) == 0 { model.wake(grantEvent(me)) }
   }
 
   // MARK: The home
@@ -172,19 +194,16 @@ final class LeaseCase {
     // Those who wait, four bits each, the first lowest: an array would be left behind when the
     // execution is cut short.
     var queue: UInt = 0
-    var done = 0
     for slot in 0..<open { _ = table.shelve(slot) }
-    while done < borrowers.count {
+    while true {
       model.sleep(homeEvent)
       let news = table.memory.exchangeAcquire(inbox, 0)
-      for index in borrowers.indices where news & isDone(index) != 0 { done += 1 }
       if news & Self.poke != 0 { table.endPoke() }
       for index in borrowers.indices where news & waits(index) != 0 { append(index, &queue) }
       for slot in 0..<Self.slots where news & cameHome(slot) != 0 { place(slot, &queue) }
       while queue != 0, let slot = table.takeHome() { place(slot, &queue) }
       if queue != 0, loops > 0, fault != .asksNoLoop { askLoop() }
     }
-    if loops > 0 { sendLoop(2) }
   }
 
   private func append(_ borrower: Int, _ queue: inout UInt) {
@@ -198,9 +217,9 @@ final class LeaseCase {
       let word = table.flushWanted(0)
       if table.memory.loadSequential(word) != 0 { return }
       table.memory.storeSequential(word, 1)
-      return sendLoop(1)
+      return askLoopToFlush()
     }
-    if table.requestFlush(of: 0) { sendLoop(1) }
+    if table.requestFlush(of: 0) { askLoopToFlush() }
   }
 
   private func place(_ slot: Int, _ queue: inout UInt) {

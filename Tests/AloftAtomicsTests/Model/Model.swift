@@ -32,14 +32,16 @@ final class Model {
 
   private final class Thread {
     let name: String
+    let mayRest: Bool
     let body: () -> Void
     let fiber: OpaquePointer
     var pending: Operation?
     var found: UInt = 0
     var records: [UInt] = []
 
-    init(_ name: String, _ body: @escaping () -> Void) {
+    init(_ name: String, mayRest: Bool, _ body: @escaping () -> Void) {
       self.name = name
+      self.mayRest = mayRest
       self.body = body
       fiber = model_fiber_new()
       records.reserveCapacity(64)
@@ -90,9 +92,10 @@ final class Model {
 
   var memory: ModelMemory { ModelMemory(model: self, origin: 0) }
 
-  func thread(_ name: String, _ body: @escaping () -> Void) {
+  /// `mayRest`: it serves the others for ever, so that it is no fault if it sleeps in the end.
+  func thread(_ name: String, mayRest: Bool = false, _ body: @escaping () -> Void) {
     precondition(threads.count < Clock.threadsMax)
-    threads.append(Thread(name, body))
+    threads.append(Thread(name, mayRest: mayRest, body))
   }
 
   /// Judges an execution that came to its end by what its threads recorded; a text is a fault.
@@ -293,7 +296,9 @@ final class Model {
     where thread.pending?.kind == .giveUp && state.missedSomething(index) {
       return false
     }
-    let stuck = threads.filter { $0.pending != nil }
+    let stuck =
+      threads
+      .filter { $0.pending != nil && !($0.mayRest && $0.pending!.kind == .sleep) }
       .map { "\($0.name) waits in \($0.pending!.kind)" }
     if !stuck.isEmpty {
       fault = .deadlock(stuck.joined(separator: ", "))

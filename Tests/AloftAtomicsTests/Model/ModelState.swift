@@ -170,8 +170,8 @@ struct ModelState {
   mutating func beginAttempt(_ thread: Int) { attempts[thread].removeAll(keepingCapacity: true) }
 
   /// Whether the thread's attempt failed because it read, of some word, not the newest value. What
-  /// it read before it read or wrote the word again doesn't count, or, where `looksTwice`, only what
-  /// it read before it wrote it.
+  /// it read before it read or wrote the word again doesn't count, or, where `looksTwice`, only
+  /// what it read before it wrote it.
   func missedSomething(_ thread: Int) -> Bool {
     var seen: Set<Int> = []
     for access in attempts[thread].reversed() where !seen.contains(access.word) {

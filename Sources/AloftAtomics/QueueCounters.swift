@@ -1,32 +1,3 @@
-public import AloftAtomics
-
-/// What went through a queue, counted exactly: `accepted` = `delivered` + `dropped` + `depth`.
-///
-/// Taken while others push and pop, it is a picture of the last moments: each number was right at
-/// one of them, and the equation holds.
-@frozen
-public struct QueueStatistics: Equatable, Sendable {
-  /// Taken in.
-  public var accepted: UInt64
-  /// Given out.
-  public var delivered: UInt64
-  /// Refused: for want of room, or because the queue was closed.
-  public var refused: UInt64
-  /// Taken in and thrown out again to make room.
-  public var dropped: UInt64
-  /// Inside.
-  public var depth: Int
-
-  @inlinable
-  public init(accepted: UInt, taken: UInt, refused: UInt, dropped: UInt) {
-    self.accepted = UInt64(max(accepted, taken))
-    self.refused = UInt64(refused)
-    self.dropped = UInt64(min(dropped, taken))
-    delivered = UInt64(taken) - self.dropped
-    depth = Int(self.accepted - UInt64(taken))
-  }
-}
-
 /// Counters off the hot path and the state of the water marks, on a line of their own.
 ///
 /// Who may call: any thread. What goes in and out is counted by the indices of the ring already;
@@ -37,7 +8,6 @@ public struct QueueStatistics: Equatable, Sendable {
 /// push) or precedes it (for the pop) are sequential, as in ``SleepFlagCore``: either the pop sees
 /// the flag, or the push sees what the pop has taken. So the flag never stays up over a queue that
 /// is below its low mark and at rest.
-@frozen
 public struct QueueCounters<Memory: AtomicMemory> {
   @usableFromInline static var refused: Int { 0 }
   @usableFromInline static var dropped: Int { 1 }
