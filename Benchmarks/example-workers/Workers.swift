@@ -6,7 +6,7 @@ final class Tally: WorkerHandler {
   private var count = 0
 
   func received(_ worker: Worker, _ message: consuming Message) throws {
-    let word = unsafe message.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    let word = unsafe message.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
     if word == "boom" { throw Unbearable() }
     count += 1
     print("\(count) \(word)")

@@ -342,7 +342,7 @@ extension Runtime {
   /// - Parameter loop: where it lives; nil for the next in turn.
   /// - Throws: `startFailed` when a child did not come up, and then those that had are stopped
   ///   again; `nameTaken`, `childLimit`, `invalidOption`, `closed`.
-  public func supervise(
+  public nonisolated(nonsending) func supervise(
     _ options: SupervisorOptions = .init(), on loop: EventLoop? = nil,
     @SupervisorChildren _ children: () throws -> [SupervisorChild] = { [] }
   ) async throws -> Supervisor {
