@@ -58,7 +58,7 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
 
   /// The calling thread's place among the pool's loops; -1 elsewhere.
   @usableFromInline
-  func position() -> Int { PoolHome.position(in: home.loops) }
+  func position() -> Int { home.position }
 
   /// Threads on different processors begin with different slots.
   @usableFromInline

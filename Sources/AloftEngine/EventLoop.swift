@@ -127,6 +127,9 @@ package final class EventLoop: @unchecked Sendable {
     return key
   }()
 
+  /// Where the loop whose thread this is lies in memory; 0 elsewhere. Counts no reference.
+  static var currentAddress: UInt { unsafe UInt(bitPattern: pthread_getspecific(currentKey)) }
+
   /// The loop whose thread this is.
   package static var current: EventLoop? {
     unsafe unretainedCurrent?.takeUnretainedValue()

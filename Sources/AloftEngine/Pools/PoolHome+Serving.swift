@@ -131,7 +131,7 @@ extension PoolHome {
     guard observed.isLent else { return }
     let lease = LeaseHandle(pool: number, slot: slot, generation: observed.generation)
     let result =
-      Self.position(in: loops) == loop.position
+      position == loop.position
       ? table.core.sendHome(lease, on: loop.position) : table.core.sendHome(lease)
     if result == .mustSendHome {
       state.cameBack(slot, .reclaimed, now: now, into: &actions)

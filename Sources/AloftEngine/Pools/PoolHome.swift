@@ -18,6 +18,8 @@ package final class PoolHome: @unchecked Sendable {
   package let loop: EventLoop
   package let table: LeaseTable
   package let loops: [EventLoop]
+  /// Where they lie in memory, to be compared and no more.
+  let addresses: UnsafeMutablePointer<UInt>
   let handler: PoolHandler
   var state: PoolState
   var actions: [PoolAction] = []
@@ -59,6 +61,11 @@ package final class PoolHome: @unchecked Sendable {
     self.loop = loop
     self.handler = handler
     loops = loop.siblings.isEmpty ? [loop] : loop.siblings
+    unsafe addresses = .allocate(capacity: loops.count)
+    for index in loops.indices {
+      let loop = unsafe Unmanaged.passUnretained(loops[index])
+      unsafe (addresses + index).initialize(to: UInt(bitPattern: loop.toOpaque()))
+    }
     table = LeaseTable(slots: slots, loops: loops.count, share: share)
     state = PoolState(limits: limits, slots: slots, now: loop.driver.now())
     asked = Array(repeating: LoopAsked(), count: loops.count)
@@ -71,6 +78,7 @@ package final class PoolHome: @unchecked Sendable {
 
   deinit {
     unsafe nodes.deallocate()
+    unsafe addresses.deallocate()
     PoolNumbers.release(number)
   }
 
