@@ -75,6 +75,9 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
     home.giveBack(LeaseHandle(rawValue: lease), ending.core)
   }
 
+  @usableFromInline
+  func takeShared() -> UInt64 { core.takeShared(from: start()) }
+
   /// The usual end of a lease. False when there is no such lease.
   @inlinable
   func giveBack(_ lease: UInt64) -> Bool {

@@ -39,9 +39,9 @@ enum PoolBench {
   /// On a loop: `cycles` leases, from one pool after the other. The answer is a sum over the
   /// resources, so that none is left out.
   @inline(never)
-  static func ownLoop(_ pools: [LocalPool<Resource>], cycles: Int) -> Int {
+  static func ownLoop(_ pools: [LocalPool<Resource>], from first: Int = 0, cycles: Int) -> Int {
     var sum = 0
-    var index = 0
+    var index = first % pools.count
     pools.withUnsafeBufferPointer { pools in
       for _ in 0..<cycles {
         guard let lease = pools[index].tryLease() else { preconditionFailure("nothing is idle") }
@@ -151,16 +151,21 @@ final class PoolTeam: @unchecked Sendable {
   private let body: @Sendable (Int) -> Void
   private let count: Int
   private let gate = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
+  /// When each thread began and was done, by its own clock: the main one may come late.
+  private let times: UnsafeMutablePointer<(begin: Double, end: Double)>
 
   init(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     self.count = count
     self.body = body
-    pthread_barrier_init(gate, nil, UInt32(count + 1))
+    times = .allocate(capacity: count)
+    times.initialize(repeating: (0, 0), count: count)
+    pthread_barrier_init(gate, nil, UInt32(count))
   }
 
   deinit {
     pthread_barrier_destroy(gate)
     gate.deallocate()
+    times.deallocate()
   }
 
   private final class Place {
@@ -172,7 +177,7 @@ final class PoolTeam: @unchecked Sendable {
     }
   }
 
-  /// Nanoseconds from the moment all are let go to the moment the last is done.
+  /// Nanoseconds from the first one's beginning to the last one's end.
   func run() -> Double {
     let threads = (0..<count).map { index -> pthread_t in
       var thread = pthread_t()
@@ -181,15 +186,16 @@ final class PoolTeam: @unchecked Sendable {
         { context in
           let place = Unmanaged<Place>.fromOpaque(context!).takeRetainedValue()
           pthread_barrier_wait(place.team.gate)
+          let begin = PoolBench.now()
           place.team.body(place.index)
+          place.team.times[place.index] = (begin, PoolBench.now())
           return nil
         }, Unmanaged.passRetained(Place(self, index)).toOpaque())
       precondition(code == 0, "no thread: \(code)")
       return thread
     }
-    pthread_barrier_wait(gate)
-    let begin = PoolBench.now()
     for thread in threads { pthread_join(thread, nil) }
-    return PoolBench.now() - begin
+    let all = (0..<count).map { times[$0] }
+    return all.map(\.end).max()! - all.map(\.begin).min()!
   }
 }
