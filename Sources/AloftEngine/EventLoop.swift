@@ -172,7 +172,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
-    for pool in unsafe hot.pointee.pools { pool.loopEnded() }
+    for pool in unsafe hot.pointee.pools { pool.home?.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()

@@ -205,7 +205,10 @@ extension PoolHome {
     whenDrained = []
     for tell in told { tell() }
     handler.drained()
-    unsafe loop.hot.pointee.pools.removeAll { $0 === self }
+    for index in unsafe loop.hot.pointee.pools.indices
+    where unsafe loop.hot.pointee.pools[index].home === self {
+      unsafe loop.hot.pointee.pools[index].held = nil
+    }
   }
 }
 

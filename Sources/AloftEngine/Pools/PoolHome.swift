@@ -2,6 +2,13 @@ package import AloftAtomics
 package import AloftPool
 import Synchronization
 
+/// A pool that a loop is the home of. The loop holds it until it is drained, and knows it for as
+/// long as anybody else does: those who ask too late have to be told when the loop has ended.
+struct PoolEntry {
+  weak var home: PoolHome?
+  var held: PoolHome?
+}
+
 /// A pool at home: the loop on which its logic runs, and the ways there.
 ///
 /// Leases that need nobody's help are taken from `table` and returned to it by whoever they are
@@ -85,7 +92,8 @@ package final class PoolHome: @unchecked Sendable {
   /// Once, from any thread: opens the resources that are kept, and begins to keep time.
   package func start() {
     onHome { home, now in
-      unsafe home.loop.hot.pointee.pools.append(home)
+      unsafe home.loop.hot.pointee.pools.removeAll { $0.home == nil }
+      unsafe home.loop.hot.pointee.pools.append(PoolEntry(home: home, held: home))
       home.state.start(now: now, into: &home.actions)
     }
   }
