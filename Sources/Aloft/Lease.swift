@@ -50,13 +50,16 @@ public struct Lease<Resource: Sendable>: ~Copyable, Sendable {
 }
 
 /// A pool as one event loop sees it: a value to keep and use on that loop alone.
+@safe
 public struct LocalPool<Resource: Sendable> {
-  @usableFromInline let store: PoolStore<Resource>
+  /// Keeps the store; what is hot goes through `store`, so that no lease counts a reference.
+  private let keeper: PoolStore<Resource>
+  @usableFromInline let store: Unmanaged<PoolStore<Resource>>
   @usableFromInline let position: Int
 
-  @usableFromInline
   init(_ store: PoolStore<Resource>, _ position: Int) {
-    self.store = store
+    keeper = store
+    unsafe self.store = .passUnretained(store)
     self.position = position
   }
 
@@ -64,15 +67,10 @@ public struct LocalPool<Resource: Sendable> {
   /// waits.
   @inlinable @inline(__always)
   public func tryLease() -> LocalLease<Resource>? {
-    let lease = store.core.takeKept(by: position)
-    if lease != 0 { return unsafe LocalLease(.passUnretained(store), position, lease) }
-    return trySharedLease()
-  }
-
-  @usableFromInline
-  func trySharedLease() -> LocalLease<Resource>? {
-    let lease = store.core.takeShared(from: store.start())
-    return lease == 0 ? nil : unsafe LocalLease(.passUnretained(store), position, lease)
+    let (store, position) = unsafe (store, position)
+    var lease = unsafe store._withUnsafeGuaranteedRef { $0.core.takeKept(by: position) }
+    if lease == 0 { lease = unsafe store._withUnsafeGuaranteedRef { $0.takeShared() } }
+    return lease == 0 ? nil : unsafe LocalLease(store, position, lease)
   }
 }
 

@@ -58,7 +58,7 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
 
   /// The calling thread's place among the pool's loops; -1 elsewhere.
   @usableFromInline
-  func position() -> Int { PoolHome.position(in: home.loops) }
+  func position() -> Int { home.position }
 
   /// Threads on different processors begin with different slots.
   @usableFromInline
@@ -74,6 +74,9 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
   func giveBack(_ lease: UInt64, _ ending: LeaseEnding) -> Bool {
     home.giveBack(LeaseHandle(rawValue: lease), ending.core)
   }
+
+  @usableFromInline
+  func takeShared() -> UInt64 { core.takeShared(from: start()) }
 
   /// The usual end of a lease. False when there is no such lease.
   @inlinable

@@ -190,7 +190,7 @@ extension EventLoop {
   package func drain() {
     preconditionOnLoop()
     unsafe hot.pointee.draining = true
-    for pool in unsafe hot.pointee.pools { pool.drainAtShutdown() }
+    for pool in unsafe hot.pointee.pools { pool.home?.drainAtShutdown() }
     for index in unsafe hot.pointee.listeners.indices { closeListener(UInt16(index)) }
     unsafe hot.pointee.table.forEach { slot, state in
       guard unsafe state.pointee.phase == .open, let handler = unsafe state.pointee.handler else {

@@ -132,6 +132,9 @@ package final class EventLoop: @unchecked Sendable {
     currentKey.store(key, ordering: .releasing)
   }()
 
+  /// Where the loop whose thread this is lies in memory; 0 elsewhere. Counts no reference.
+  static var currentAddress: UInt { unsafe UInt(bitPattern: pthread_getspecific(currentKey)) }
+
   /// The loop whose thread this is.
   package static var current: EventLoop? {
     unsafe unretainedCurrent?.takeUnretainedValue()
@@ -177,7 +180,7 @@ package final class EventLoop: @unchecked Sendable {
 
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
-    for pool in unsafe hot.pointee.pools { pool.loopEnded() }
+    for pool in unsafe hot.pointee.pools { pool.home?.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()

@@ -50,7 +50,7 @@ struct HotState: ~Copyable {
   /// The message pool that the thread used before it was the loop's.
   var poolBefore: UInt = 0
   /// Pools whose home this is.
-  var pools: [PoolHome] = []
+  var pools: [PoolEntry] = []
 
   init(
     driver: any Driver, timersMax: Int, generation: UInt32, lives: UInt32, number: Int,

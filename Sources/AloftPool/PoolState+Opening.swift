@@ -3,15 +3,10 @@ extension PoolState {
   /// One for each who waits and has none under way, within the limits; and what is kept open.
   mutating func openWhatIsMissing(_ now: UInt64, _ actions: inout [PoolAction]) {
     guard phase == .open else { return }
-    while true {
-      let open = openCount + openingCount + closingCount
-      let forWaiters =
-        queue.count > openingCount && open < limits.sizeMax + limits.overflowMax
-      let toKeep = openCount + openingCount < limits.sizeMin && open < limits.sizeMax
-      guard forWaiters || toKeep, let upstream = upstreamToAsk(now),
-        let slot = slots.firstIndex(where: { $0.state == .vacant })
-      else { return }
-      if open >= limits.sizeMax { counts.overflowed += 1 }
+    while isSomethingMissing, let upstream = upstreamToAsk(now),
+      let slot = slots.firstIndex(where: { $0.state == .vacant })
+    {
+      if openCount + openingCount + closingCount >= limits.sizeMax { counts.overflowed += 1 }
       slots[slot].open()
       slots[slot].upstream = upstream
       breakers[upstream].began(now: now)
@@ -19,6 +14,14 @@ extension PoolState {
       openPerUpstream[upstream] += 1
       actions.append(.open(slot: slot, upstream: upstream))
     }
+  }
+
+  /// One more would be opened if an upstream may be asked.
+  var isSomethingMissing: Bool {
+    let open = openCount + openingCount + closingCount
+    let forWaiters = queue.count > openingCount && open < limits.sizeMax + limits.overflowMax
+    let toKeep = openCount + openingCount < limits.sizeMin && open < limits.sizeMax
+    return phase == .open && (forWaiters || toKeep)
   }
 
   /// The one with the fewest of those that may be asked.

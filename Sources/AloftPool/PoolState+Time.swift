@@ -18,10 +18,9 @@ extension PoolState {
   package mutating func nextDeadline() -> UInt64? {
     var next = min(nextSweep, drainsUntil)
     if let wait = queue.nextDeadline() { next = min(next, wait) }
-    for breaker in breakers {
-      if let probe = breaker.reopensAt, limits.sizeMin > 0 || queue.count > 0, phase == .open {
-        next = min(next, probe)
-      }
+    // Only if a probe would follow: else the time would be up for ever.
+    if isSomethingMissing {
+      for breaker in breakers { next = min(next, breaker.reopensAt ?? .max) }
     }
     return next == .max ? nil : next
   }

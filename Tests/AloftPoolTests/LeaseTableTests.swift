@@ -100,7 +100,7 @@ import Testing
         {
           let lane = recorder[thread]
           let core = shelf.table.core
-          for turn in 0..<2_000 {
+          for turn in 0..<400 {
             var lease: UInt64 = 0
             lane.recordUnlessNil {
               if thread < 2 { lease = core.takeKept(by: thread) }

@@ -224,9 +224,11 @@ struct PoolWorld: ~Copyable {
     if places[slot] != .home { complain("lends slot \(slot), which is \(places[slot])") }
     if strikes(.losesHandOver) { return }
     var at = waiting.firstIndex { $0.id == id }
-    if strikes(.overtakes) { at = waiting.indices.last }
+    if waiting.count > 1, strikes(.overtakes) { at = waiting.indices.last }
     guard let at else { return complain("lends to one who doesn't wait") }
-    if at != 0 { complain("caller \(waiting[at].caller) overtakes \(waiting[0].caller)") }
+    if at != 0 {
+      return complain("caller \(waiting[at].caller) overtakes \(waiting[0].caller)")
+    }
     changes[slot] += 1
     places[slot] = .lent(waiting[at].caller)
     granted[waiting[at].caller] = slot

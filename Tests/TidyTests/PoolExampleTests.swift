@@ -23,7 +23,7 @@ private final class RedisServer {
   private let process: Process
 
   init() throws {
-    // A port that was free a moment ago; whoever takes it meanwhile costs one more attempt.
+    // A port that nobody has, most likely; whoever has it costs one more attempt.
     for _ in 0..<10 {
       let port = UInt16.random(in: 20_000..<32_000)
       let process = Process()
@@ -32,21 +32,36 @@ private final class RedisServer {
         "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "",
         "--appendonly", "no", "--daemonize", "no",
       ]
-      let output = Pipe()
-      process.standardOutput = output
+      process.standardInput = FileHandle.nullDevice
+      process.standardOutput = FileHandle.nullDevice
       process.standardError = FileHandle.nullDevice
       try process.run()
-      var text = ""
-      while process.isRunning, !text.contains("Ready to accept") {
-        text += String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-      }
-      if text.contains("Ready to accept") {
-        self.port = port
-        self.process = process
-        return
+      // It ends by itself when the port is taken; else it answers as soon as it listens.
+      while process.isRunning {
+        if Self.answers(port) {
+          self.port = port
+          self.process = process
+          return
+        }
+        usleep(5_000)
       }
     }
     throw CocoaError(.executableNotLoadable)
+  }
+
+  private static func answers(_ port: UInt16) -> Bool {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { _ = close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    return status == 0
   }
 
   deinit { stop() }

@@ -39,9 +39,9 @@ enum PoolBench {
   /// On a loop: `cycles` leases, from one pool after the other. The answer is a sum over the
   /// resources, so that none is left out.
   @inline(never)
-  static func ownLoop(_ pools: [LocalPool<Resource>], cycles: Int) -> Int {
+  static func ownLoop(_ pools: [LocalPool<Resource>], from first: Int = 0, cycles: Int) -> Int {
     var sum = 0
-    var index = 0
+    var index = first % pools.count
     pools.withUnsafeBufferPointer { pools in
       for _ in 0..<cycles {
         guard let lease = pools[index].tryLease() else { preconditionFailure("nothing is idle") }
@@ -147,24 +147,25 @@ extension LocalLease {
 
 /// Foreign threads that start together.
 final class PoolTeam: @unchecked Sendable {
-  // Sendable: immutable but for the barrier, which is one, and each thread's own beginning.
+  // Sendable: immutable but for the barrier, which is one.
   private let body: @Sendable (Int) -> Void
   private let count: Int
   private let gate = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
-  /// A thread says itself when it began: another one may be held up just then.
-  private let begins: UnsafeMutablePointer<Double>
+  /// When each thread began and was done, by its own clock: the main one may come late.
+  private let times: UnsafeMutablePointer<(begin: Double, end: Double)>
 
   init(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     self.count = count
     self.body = body
-    begins = .allocate(capacity: count)
+    times = .allocate(capacity: count)
+    times.initialize(repeating: (0, 0), count: count)
     pthread_barrier_init(gate, nil, UInt32(count))
   }
 
   deinit {
     pthread_barrier_destroy(gate)
     gate.deallocate()
-    begins.deallocate()
+    times.deallocate()
   }
 
   private final class Place {
@@ -176,7 +177,7 @@ final class PoolTeam: @unchecked Sendable {
     }
   }
 
-  /// Nanoseconds from the moment the first begins to the moment the last is done.
+  /// Nanoseconds from the first one's beginning to the last one's end.
   func run() -> Double {
     let threads = (0..<count).map { index -> pthread_t in
       var thread = pthread_t()
@@ -185,14 +186,16 @@ final class PoolTeam: @unchecked Sendable {
         { context in
           let place = Unmanaged<Place>.fromOpaque(context!).takeRetainedValue()
           pthread_barrier_wait(place.team.gate)
-          (place.team.begins + place.index).initialize(to: PoolBench.now())
+          let begin = PoolBench.now()
           place.team.body(place.index)
+          place.team.times[place.index] = (begin, PoolBench.now())
           return nil
         }, Unmanaged.passRetained(Place(self, index)).toOpaque())
       precondition(code == 0, "no thread: \(code)")
       return thread
     }
     for thread in threads { pthread_join(thread, nil) }
-    return PoolBench.now() - (0..<count).map { begins[$0] }.min()!
+    let all = (0..<count).map { times[$0] }
+    return all.map(\.end).max()! - all.map(\.begin).min()!
   }
 }

@@ -84,14 +84,11 @@ struct PoolScenario: Scenario {
   private static func takeTurns(_ pools: [PoolBench.ResourcePool], callers: Int, cycles: Int) {
     let local = pools.map(\.local)
     // Each caller begins with another pool, and goes through all of them.
-    let views = (0..<callers).map { caller in
-      Array(local[(caller % local.count)...] + local[..<(caller % local.count)])
-    }
     var left = cycles
     while left > 0 {
-      for view in views where left > 0 {
+      for caller in 0..<callers where left > 0 {
         let slice = min(1_000, left)
-        _ = PoolBench.ownLoop(view, cycles: slice)
+        _ = PoolBench.ownLoop(local, from: caller, cycles: slice)
         left -= slice
       }
     }

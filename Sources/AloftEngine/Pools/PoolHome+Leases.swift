@@ -3,11 +3,11 @@ package import AloftAtomics
 /// What any thread asks of a pool.
 extension PoolHome {
   /// Any thread. The calling thread's loop among the pool's, by position; -1 elsewhere.
-  package static func position(in loops: [EventLoop]) -> Int {
-    guard let loop = EventLoop.current, loop.position < loops.count,
-      loops[loop.position] === loop
-    else { return -1 }
-    return loop.position
+  package var position: Int {
+    let current = EventLoop.currentAddress
+    if current == 0 { return -1 }
+    for index in 0..<loops.count where unsafe addresses[index] == current { return index }
+    return -1
   }
 
   /// Any thread: waits for a lease. `timeout` is nanoseconds, 0 for none. The waiter is answered
@@ -38,7 +38,7 @@ extension PoolHome {
   /// Any thread: returns a lease; false when there is none such.
   package func giveBack(_ lease: LeaseHandle, _ ending: Ending = .sound) -> Bool {
     guard lease.pool == number else { return false }
-    let position = Self.position(in: loops)
+    let position = position
     switch ending {
     case .sound:
       let result =

@@ -131,7 +131,7 @@ extension PoolHome {
     guard observed.isLent else { return }
     let lease = LeaseHandle(pool: number, slot: slot, generation: observed.generation)
     let result =
-      Self.position(in: loops) == loop.position
+      position == loop.position
       ? table.core.sendHome(lease, on: loop.position) : table.core.sendHome(lease)
     if result == .mustSendHome {
       state.cameBack(slot, .reclaimed, now: now, into: &actions)
@@ -205,7 +205,10 @@ extension PoolHome {
     whenDrained = []
     for tell in told { tell() }
     handler.drained()
-    unsafe loop.hot.pointee.pools.removeAll { $0 === self }
+    for index in unsafe loop.hot.pointee.pools.indices
+    where unsafe loop.hot.pointee.pools[index].home === self {
+      unsafe loop.hot.pointee.pools[index].held = nil
+    }
   }
 }
 

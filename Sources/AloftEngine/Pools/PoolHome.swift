@@ -2,6 +2,13 @@ package import AloftAtomics
 package import AloftPool
 import Synchronization
 
+/// A pool that a loop is the home of. The loop holds it until it is drained, and knows it for as
+/// long as anybody else does: those who ask too late have to be told when the loop has ended.
+struct PoolEntry {
+  weak var home: PoolHome?
+  var held: PoolHome?
+}
+
 /// A pool at home: the loop on which its logic runs, and the ways there.
 ///
 /// Leases that need nobody's help are taken from `table` and returned to it by whoever they are
@@ -18,6 +25,8 @@ package final class PoolHome: @unchecked Sendable {
   package let loop: EventLoop
   package let table: LeaseTable
   package let loops: [EventLoop]
+  /// Where they lie in memory, to be compared and no more.
+  let addresses: UnsafeMutablePointer<UInt>
   let handler: PoolHandler
   var state: PoolState
   var actions: [PoolAction] = []
@@ -59,6 +68,11 @@ package final class PoolHome: @unchecked Sendable {
     self.loop = loop
     self.handler = handler
     loops = loop.siblings.isEmpty ? [loop] : loop.siblings
+    unsafe addresses = .allocate(capacity: loops.count)
+    for index in loops.indices {
+      let loop = unsafe Unmanaged.passUnretained(loops[index])
+      unsafe (addresses + index).initialize(to: UInt(bitPattern: loop.toOpaque()))
+    }
     table = LeaseTable(slots: slots, loops: loops.count, share: share)
     state = PoolState(limits: limits, slots: slots, now: loop.driver.now())
     asked = Array(repeating: LoopAsked(), count: loops.count)
@@ -71,13 +85,15 @@ package final class PoolHome: @unchecked Sendable {
 
   deinit {
     unsafe nodes.deallocate()
+    unsafe addresses.deallocate()
     PoolNumbers.release(number)
   }
 
   /// Once, from any thread: opens the resources that are kept, and begins to keep time.
   package func start() {
     onHome { home, now in
-      unsafe home.loop.hot.pointee.pools.append(home)
+      unsafe home.loop.hot.pointee.pools.removeAll { $0.home == nil }
+      unsafe home.loop.hot.pointee.pools.append(PoolEntry(home: home, held: home))
       home.state.start(now: now, into: &home.actions)
     }
   }

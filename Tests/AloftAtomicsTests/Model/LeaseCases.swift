@@ -1,7 +1,8 @@
 @testable import AloftAtomics
 
-/// The small cases of pools that the checker walks through. Who waits sends a bit to the home's
-/// inbox, a word whose exchanges lose nothing; so does whoever has something for it.
+/// The small cases of pools that the checker walks through. Messages, which are other bricks' and
+/// checked with them, are a step each here: who waits adds a bit to the home's word, and so does
+/// whoever has something for it.
 ///
 /// A resource is a plain word: two borrowers at a time, or one that doesn't see what the last one
 /// did, are a race. A borrower that is never served waits for ever: a lost wake-up is a deadlock,
@@ -20,8 +21,6 @@ final class LeaseCase {
     case cutsInLine
     /// Home doesn't ask the loops for what they keep.
     case asksNoLoop
-    /// Home leaves out its exchange when a request to a loop is under way.
-    case asksWithoutExchange
     /// A return sets the bit of whatever slot it names: the mask, not the slot's word, is the truth.
     case maskIsTruth
   }
@@ -42,15 +41,16 @@ final class LeaseCase {
   private let leases: Int
   private let open: Int
   private let returnsTwice: Bool
+  /// The second borrower comes when it has heard from the first one that it waits.
+  private let lateComer: Bool
 
   // Words behind the table's.
   private let inbox: Int
-  private let homeEvent: Int
-  private let loopInbox: Int
   private let first: Int
   private func resource(_ slot: Int) -> Int { first + slot }
-  private func grant(_ borrower: Int) -> Int { first + Self.slots + 2 * borrower }
-  private func grantEvent(_ borrower: Int) -> Int { first + Self.slots + 2 * borrower + 1 }
+  /// What home sends a borrower: a lease, or, to the loop, the request to bring what it keeps.
+  private func grant(_ borrower: Int) -> Int { first + Self.slots + borrower }
+  private static let flush: UInt = 1 << 60
 
   // Bits of the home's inbox.
   private func waits(_ borrower: Int) -> UInt { 1 << UInt(borrower) }
@@ -60,8 +60,9 @@ final class LeaseCase {
   /// `open` resources are there from the start; each borrower takes and returns `leases` times.
   init(
     _ borrowers: [Borrower], open: Int = 1, leases: Int = 1, share: Int = 1,
-    returnsTwice: Bool = false, fault: Fault = .none
+    returnsTwice: Bool = false, lateComer: Bool = false, fault: Fault = .none
   ) {
+    self.lateComer = lateComer
     self.returnsTwice = returnsTwice
     self.borrowers = borrowers
     self.leases = leases
@@ -70,10 +71,8 @@ final class LeaseCase {
     loops = borrowers.contains(.loop) ? 1 : 0
     let words = Table.words(slots: Self.slots, loops: loops, share: share)
     inbox = words
-    homeEvent = words + 1
-    loopInbox = words + 2
-    first = words + 3
-    model = Model(words: first + Self.slots + 2 * borrowers.count)
+    first = words + 1
+    model = Model(words: first + Self.slots + borrowers.count)
     table = Table(memory: model.memory, slots: Self.slots, loops: loops, share: share)
     for index in borrowers.indices {
       model.thread("\(borrowers[index]) \(index)", mayRest: borrowers[index] == .loop) {
@@ -86,13 +85,14 @@ final class LeaseCase {
   // MARK: Messages
 
   private func send(_ bit: UInt) {
-    if table.change(inbox, { $0 | bit }) == 0 { model.wake(homeEvent) }
+    model.post(inbox, bit)
   }
 
   // MARK: A borrower
 
   private func borrow(_ me: Int) {
     let isLoop = borrowers[me] == .loop
+    if lateComer, me == 1 { _ = model.receive(grant(1)) }
     for _ in 0..<leases {
       let lease = LeaseHandle(rawValue: take(me, isLoop))
       let word = resource(lease.slot)
@@ -109,8 +109,7 @@ final class LeaseCase {
     }
     // A loop takes turns for as long as the process lives.
     while isLoop {
-      model.sleep(grantEvent(me))
-      serveLoop()
+      if model.receive(grant(me)) & Self.flush != 0 { table.flush(0) { send(cameHome($0)) } }
     }
   }
 
@@ -118,6 +117,12 @@ final class LeaseCase {
     if isLoop {
       let lease = table.takeKept(by: 0)
       if lease != 0 { return lease }
+    }
+    if lateComer, me == 0 {
+      table.beginWaiting()
+      send(waits(me))
+      model.post(grant(1), 1)
+      return UInt64(model.receive(grant(me)))
     }
     let lease =
       switch fault {
@@ -128,12 +133,10 @@ final class LeaseCase {
     if lease != 0 && lease != UInt64.max { return lease }
     table.beginWaiting()
     send(waits(me))
-    // A loop serves its inbox while its borrower waits: one event wakes it for both.
     while true {
-      model.sleep(grantEvent(me))
-      if isLoop { serveLoop() }
-      let lease = table.memory.exchangeAcquire(grant(me), 0)
-      if lease != 0 { return UInt64(lease) }
+      let word = model.receive(grant(me))
+      if word & Self.flush != 0 { table.flush(0) { send(cameHome($0)) } }
+      if word & ~Self.flush != 0 { return UInt64(word & ~Self.flush) }
     }
   }
 
@@ -179,14 +182,7 @@ final class LeaseCase {
 
   // MARK: The loop
 
-  private func serveLoop() {
-    if table.memory.exchangeAcquire(loopInbox, 0) != 0 { table.flush(0) { send(cameHome($0)) } }
-  }
-
-  private func askLoopToFlush() {
-    let me = borrowers.firstIndex(of: .loop)!
-    if table.change(loopInbox, { _ in 1 }) == 0 { model.wake(grantEvent(me)) }
-  }
+  private func askLoopToFlush() { model.post(grant(borrowers.firstIndex(of: .loop)!), Self.flush) }
 
   // MARK: The home
 
@@ -196,8 +192,7 @@ final class LeaseCase {
     var queue: UInt = 0
     for slot in 0..<open { _ = table.shelve(slot) }
     while true {
-      model.sleep(homeEvent)
-      let news = table.memory.exchangeAcquire(inbox, 0)
+      let news = model.receive(inbox)
       if news & Self.poke != 0 { table.endPoke() }
       for index in borrowers.indices where news & waits(index) != 0 { append(index, &queue) }
       for slot in 0..<Self.slots where news & cameHome(slot) != 0 { place(slot, &queue) }
@@ -213,12 +208,6 @@ final class LeaseCase {
   }
 
   private func askLoop() {
-    if fault == .asksWithoutExchange {
-      let word = table.flushWanted(0)
-      if table.memory.loadSequential(word) != 0 { return }
-      table.memory.storeSequential(word, 1)
-      return askLoopToFlush()
-    }
     if table.requestFlush(of: 0) { askLoopToFlush() }
   }
 
@@ -231,20 +220,58 @@ final class LeaseCase {
     queue >>= 4
     let lease = table.lend(slot)
     _ = table.endWaiting()
-    // With release: what the last borrower did goes along.
-    _ = table.change(grant(borrower)) { _ in UInt(lease.rawValue) }
-    model.wake(grantEvent(borrower))
+    model.post(grant(borrower), UInt(lease.rawValue))
   }
 
   /// Resources were used as often as leases were taken.
   func explore() -> Model.Result {
     let total = UInt(borrowers.count * leases)
-    model.finally { records in
+    model.finally { [lateComer] records in
+      if lateComer, records[0] != [1] { return "overtaken: \(records)" }
       let used = (0..<Self.slots).reduce(UInt(0)) { sum, slot in
         sum + (records.joined().filter { $0 >> 8 == slot }.map { $0 & 0xFF }.max() ?? 0)
       }
       return used == total ? nil : "\(used) uses for \(total) leases"
     }
     return model.explore()
+  }
+}
+
+extension LeaseCase {
+  /// One resource, lent; at once its borrower returns it, another thread tries to take it, and a
+  /// third one begins to wait and looks, as home does for it. In the end one of them has it, or
+  /// the returner was told to tell home; and if it is on the shelf, its bit is set.
+  static func encounter(hasTaker: Bool) -> Model {
+    let words = Table.words(slots: slots, loops: 0, share: 0)
+    let model = Model(words: words + 2)
+    let table = Table(memory: model.memory, slots: slots, loops: 0, share: 0)
+    model.thread("returner") { [unowned model] in
+      _ = table.shelve(0)
+      let lease = LeaseHandle(rawValue: table.takeShared(from: 0))
+      model.post(words, 1)
+      if hasTaker { model.post(words + 1, 1) }
+      let result = table.giveBack(lease)
+      model.record(result == .idle ? 0 : 1)
+    }
+    model.thread("waiter") { [unowned model] in
+      _ = model.receive(words)
+      table.beginWaiting()
+      model.record(table.takeHome() == nil ? 0 : 1)
+    }
+    if hasTaker {
+      model.thread("taker") { [unowned model] in
+        _ = model.receive(words + 1)
+        model.record(table.takeShared(from: 0) == 0 ? 0 : 1)
+      }
+    }
+    model.finally { [unowned model] records in
+      let holders = records[1][0] + (hasTaker ? records[2][0] : 0)
+      if holders > 1 { return "lent twice" }
+      if holders == 0, records[0][0] == 0 { return "idle, and nobody was told" }
+      let isShelved = LeaseWord(rawValue: model.newest(table.state(0))).holder == LeaseWord.shelved
+      if isShelved, model.newest(table.mask(0)) & 1 == 0 { return "idle, and out of sight" }
+      return nil
+    }
+    return model
   }
 }

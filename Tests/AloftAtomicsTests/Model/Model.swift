@@ -127,6 +127,16 @@ final class Model {
   /// The kernel's part of waking a loop. It orders nothing, so no brick can lean on it.
   func wake(_ word: Int) { _ = step(Operation(kind: .wake, order: .relaxed, word: word)) }
   func sleep(_ word: Int) { _ = step(Operation(kind: .sleep, order: .relaxed, word: word)) }
+
+  /// A way for messages that is known to be sound, in a step each: `post` adds to the word, with
+  /// release; `receive` waits until it isn't 0, and takes it, with acquire.
+  func post(_ word: Int, _ value: UInt) {
+    _ = step(Operation(kind: .wake, order: .release, word: word, value: value))
+  }
+  func receive(_ word: Int) -> UInt {
+    step(Operation(kind: .sleep, order: .acquire, word: word))
+  }
+
   func fence(_ order: Operation.Order) {
     _ = step(Operation(kind: .fence, order: order, word: 0))
   }

@@ -316,7 +316,7 @@ struct ModelState {
         value: operation.value, thread: thread, event: event, released: released,
         isExchange: operation.kind != .store)
       if store.isExchange { store.released.join(found.released) }
-      if operation.kind == .wake { store.value = found.value + 1 }
+      if operation.kind == .wake { store.value = found.value + max(operation.value, 1) }
       attempts[thread].append((word, store.value, true))
       memoryFingerprint &-= stirred(UInt64(word), histories[word].fingerprint)
       histories[word].insert(store, after: place, node: node, clock: clocks[thread])
