@@ -147,13 +147,21 @@ struct MailboxGates: @unchecked Sendable {
   /// The loop's own thread. False without memory.
   func makeChunk(_ index: Int) -> Bool {
     if unsafe chunks[index].load(ordering: .relaxed) != 0 { return true }
-    var memory: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&memory, 64, Self.chunkBytes) == 0, let memory = unsafe memory
-    else { return false }
-    unsafe memset(memory, 0, Self.chunkBytes)
-    unsafe chunks[index].store(UInt(bitPattern: memory), ordering: .releasing)
+    // Straight from the system, and many chunks at a time: what is not used yet takes no memory,
+    // and malloc's memory, growing on two threads, has the kernel interrupt both with every page.
+    let first = index & ~(Self.chunksAtOnce - 1)
+    let memory = unsafe mmap(
+      nil, Self.chunksAtOnce * Self.chunkBytes, PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory = unsafe memory, UInt(bitPattern: memory) != .max else { return false }
+    for chunk in 0..<Self.chunksAtOnce {
+      let start = unsafe UInt(bitPattern: memory + chunk * Self.chunkBytes)
+      unsafe chunks[first + chunk].store(start, ordering: .releasing)
+    }
     return true
   }
+
+  private static let chunksAtOnce = 64
 
   @inline(__always)
   private func word(_ slot: UInt32) -> UnsafeMutableRawPointer {
