@@ -91,7 +91,11 @@ struct MailboxTable: ~Copyable {
     guard gates.makeChunk(index),
       let memory = unsafe pages.allocatePages(bytes: Self.stateBytes + Self.countsBytes)
     else { return false }
-    // The pages are zero, as a state that is not in use.
+    // Zero, as a state that is not in use. Each page's first access is to be a write: after a read
+    // the kernel has to change its mind about the page, and to interrupt the other threads for it.
+    unsafe memory.initializeMemory(
+      as: UInt8.self, repeating: 0, count: Self.stateBytes + Self.countsBytes)
+    gates.touch(index)
     unsafe chunks[index] = memory.bindMemory(to: MailboxState.self, capacity: Self.chunkSlots)
     return true
   }
@@ -162,6 +166,15 @@ struct MailboxGates: @unchecked Sendable {
   }
 
   private static let chunksAtOnce = 64
+
+  /// The loop's own thread, before a chunk's first use by this loop: writes to each of its pages
+  /// something of no meaning, the refusals of a mailbox that is not open.
+  func touch(_ chunk: Int) {
+    let first = UInt32(chunk << MailboxTable.shift)
+    for slot in stride(from: first, to: first + UInt32(MailboxTable.chunkSlots), by: 256) {
+      unsafe refusals(slot).pointee.store(0, ordering: .relaxed)
+    }
+  }
 
   @inline(__always)
   private func word(_ slot: UInt32) -> UnsafeMutableRawPointer {
