@@ -12,9 +12,9 @@ struct QueueShape {
   var capacity = 8_192
   /// Messages sent to one loop and not yet handled, at most: a producer beyond it waits, so that
   /// nothing need be refused.
-  var window = 16_384
+  var window = 8_192
   /// Messages that a loop's producers send before the loop sees to something else.
-  var burst = 1_024
+  var burst = 512
   /// One in so many carries the time.
   var timedOneIn = 1_024
 }

@@ -10,6 +10,9 @@ struct Mailroom: ~Copyable {
   var ready = WordQueue()
   /// Slots of mailboxes whose `closed` is to be told.
   var finished: [UInt32] = []
+  /// What was made last of a user's handler, for as long as some mailbox keeps it.
+  var madeOf: ObjectIdentifier?
+  var made: Unmanaged<MailboxHandler>?
   /// Handlers that were replaced while they may still be on the stack.
   var retired: [Unmanaged<MailboxHandler>] = unsafe []
   /// Sets of options in use, which mailboxes name by their place here.
