@@ -133,7 +133,9 @@ package final class EventLoop: @unchecked Sendable {
   }()
 
   /// Where the loop whose thread this is lies in memory; 0 elsewhere. Counts no reference.
-  static var currentAddress: UInt { unsafe UInt(bitPattern: pthread_getspecific(currentKey)) }
+  static var currentAddress: UInt {
+    unsafe UInt(bitPattern: pthread_getspecific(currentKey.load(ordering: .relaxed)))
+  }
 
   /// The loop whose thread this is.
   package static var current: EventLoop? {
