@@ -91,7 +91,7 @@ final class CallbackPool: @unchecked Sendable {
   /// A lease of what is idle; 0 when nothing is.
   @inline(__always)
   func tryTake() -> UInt64 {
-    let position = PoolHome.position(in: home.loops)
+    let position = home.position
     var lease: UInt64 = 0
     if position >= 0 { lease = home.table.core.takeKept(by: position) }
     if lease == 0 {

@@ -110,10 +110,11 @@ struct PoolWorld: ~Copyable {
 
   mutating func pass(_ nanoseconds: UInt64) {
     let end = now + nanoseconds
-    while let next = state.nextDeadline(), next <= end {
+    while now <= end, let next = state.nextDeadline(), next <= end {
       now = max(now, next)
       advance()
-      if next == now, state.nextDeadline() == next { now += 1_000_000 }
+      // What can't be done yet is tried again a tick later, as the engine does it.
+      if state.nextDeadline() == next { now += 1_000_000 }
     }
     now = max(now, end)
     advance()
