@@ -174,9 +174,9 @@ public final class Runtime: Sendable {
 
   // MARK: The end
 
-  /// Shuts the supervisors down, closes all listeners, tells every connection's handler `draining`, waits until the connections
-  /// are gone or `limit` is over, then closes the rest and ends the loops. Idempotent. Not to be
-  /// awaited on a loop's executor.
+  /// Shuts the supervisors down, closes all listeners, tells every connection's handler `draining`,
+  /// waits until the connections are gone or `limit` is over, then closes the rest and ends the
+  /// loops. Idempotent. Not to be awaited on a loop's executor.
   public func shutdown(within limit: Duration) async {
     guard !isShutDown.exchange(true, ordering: .acquiringAndReleasing) else { return }
     await shutDownSupervisors(within: limit)

@@ -99,11 +99,13 @@ struct LeaseModelTests {
     "The whole protocol with one order weakened: found",
     arguments: [
       Weakening(
-        kind: .compareExchange, words: LeaseModelTests.gate, from: .sequential, to: .acquireRelease),
+        kind: .compareExchange, words: LeaseModelTests.gate, from: .sequential,
+        to: .acquireRelease),
       Weakening(kind: .load, words: LeaseModelTests.gate, from: .sequential, to: .acquire),
       Weakening(kind: .load, words: LeaseModelTests.mask, from: .sequential, to: .acquire),
       Weakening(
-        kind: .compareExchange, words: LeaseModelTests.mask, from: .sequential, to: .acquireRelease),
+        kind: .compareExchange, words: LeaseModelTests.mask, from: .sequential,
+        to: .acquireRelease),
       Weakening(
         kind: .compareExchange, words: LeaseModelTests.state, from: .sequential, to: .acquireRelease
       ),

@@ -23,27 +23,37 @@ struct ExampleTests {
   @Test("A worker that fails is started again, with its name and what waits for it")
   func workers() throws {
     let program = LinkageTests.products.appendingPathComponent("example-workers")
-    let output = try Self.output(of: program, input: "a\nb\nboom\nc\n")
+    let output = try Self.output(of: program, input: "a\nb\nboom\nc\n", lines: 3)
     #expect(output == "1 a\n2 b\n1 c\n")
   }
 
   @Test("The C example of a mailbox with a name counts what it is sent")
   func tally() throws {
     try Self.withProgram("Benchmarks/example-tally-c/tally.c") { program in
-      let output = try Self.output(of: program, input: "a\nb\n")
+      let output = try Self.output(of: program, input: "a\nb\n", lines: 2)
       #expect(output == "1 a\n2 b\n")
     }
   }
 
-  private static func output(of program: URL, input: String) throws -> String {
+  private static func output(
+    of program: URL, input: String, lines: Int
+  ) throws -> String {
     let (process, to, from) = (Process(), Pipe(), Pipe())
-    process.executableURL = program
+    // Lines come out one by one, so that the end of the input is not ahead of the last.
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/stdbuf")
+    process.arguments = ["-oL", program.path]
     process.standardInput = to
     process.standardOutput = from
     try process.run()
     try to.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    var output = Data()
+    while output.count(where: { $0 == UInt8(ascii: "\n") }) < lines {
+      let more = from.fileHandleForReading.availableData
+      if more.isEmpty { break }
+      output += more
+    }
     try to.fileHandleForWriting.close()
-    let output = from.fileHandleForReading.readDataToEndOfFile()
+    output += from.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
     #expect(process.terminationStatus == 0)
     return String(decoding: output, as: UTF8.self)

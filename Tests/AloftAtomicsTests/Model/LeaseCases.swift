@@ -21,7 +21,8 @@ final class LeaseCase {
     case cutsInLine
     /// Home doesn't ask the loops for what they keep.
     case asksNoLoop
-    /// A return sets the bit of whatever slot it names: the mask, not the slot's word, is the truth.
+    /// A return sets the bit of whatever slot it names: the mask, not the slot's word, is the
+    /// truth.
     case maskIsTruth
   }
 

@@ -27,7 +27,8 @@ enum MessagePath: String, CaseIterable, Sendable {
   case messageFrame = "message-frame"
   case messageSplit = "message-split"
   case messageRelay = "message-relay"
-  /// The same, where the mailbox is found by its name: a string, a hashed name and a number in turn.
+  /// The same, where the mailbox is found by its name: a string, a hashed name and a number in
+  /// turn.
   case messageRouted = "message-routed"
   /// Seeded: a reference is counted, an array made, a closure boxed, once a message.
   case offendRetain = "offend-retain"
