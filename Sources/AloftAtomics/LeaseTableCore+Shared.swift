@@ -10,7 +10,8 @@ extension LeaseTableCore {
     return lease == UInt64.max ? 0 : lease
   }
 
-  /// `UInt64.max` for none: what home takes may be slot 0, never lent, whose handle is 0. Linear in the masks, and in the stale bits, each of which is met by one taker.
+  /// `UInt64.max` for none: what home takes may be slot 0, never lent, whose handle is 0. Linear
+  /// in the masks, and in the stale bits, each of which is met by one taker.
   @inlinable
   func take(from start: Int, leaving holder: UInt) -> UInt64 {
     var place = start
@@ -31,7 +32,8 @@ extension LeaseTableCore {
     return UInt64.max
   }
 
-  /// The slot's new word, or all ones: it isn't on the shelf, and its bit, which said so, is cleared.
+  /// The slot's new word, or all ones: it isn't on the shelf, and its bit, which said so, is
+  /// cleared.
   @inlinable @inline(__always)
   func takeSlot(_ slot: Int, leaving holder: UInt) -> LeaseWord {
     let word = LeaseWord(rawValue: memory.loadRelaxed(state(slot)))
