@@ -56,7 +56,10 @@ let package = Package(
       publicHeadersPath: "include", cSettings: strictC),
 
     // Floor 2: logic, pure and synchronous: events in, actions out.
-    .target(name: "AloftQueue", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(
+      name: "AloftQueue", dependencies: ["AloftAtomics"],
+      // For a message's `bytes`, a span that ends with it.
+      swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "AloftRegistry", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
@@ -87,6 +90,8 @@ let package = Package(
       name: "floor-epoll", path: "Benchmarks/floor-epoll", cSettings: strictC),
     .executableTarget(
       name: "floor-uv", dependencies: ["CUV"], path: "Benchmarks/floor-uv", cSettings: strictC),
+    .executableTarget(
+      name: "process-worker", path: "Benchmarks/process-worker", cSettings: strictC),
     .target(
       name: "CBenchLoad", path: "Benchmarks/load", publicHeadersPath: "include",
       cSettings: strictC),
@@ -96,7 +101,7 @@ let package = Package(
     .executableTarget(
       name: "aloft-bench",
       dependencies: [
-        "Aloft", "AloftAtomics", "CBenchLoad", "CBenchBricks",
+        "Aloft", "AloftAtomics", "CBenchLoad", "CBenchBricks", "process-worker",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -106,6 +111,11 @@ let package = Package(
     // README's Swift example; links Aloft alone, so TidyTests sees what that drags in.
     .executableTarget(
       name: "example-echo", dependencies: ["Aloft"], path: "Benchmarks/example-echo",
+      swiftSettings: strict),
+
+    // README's example of a supervised worker with a name.
+    .executableTarget(
+      name: "example-workers", dependencies: ["Aloft"], path: "Benchmarks/example-workers",
       swiftSettings: strict),
 
     // A pool of connections to a redis server, whose test starts one.
@@ -142,7 +152,8 @@ let package = Package(
     .testTarget(
       name: "AloftUVTests", dependencies: ["AloftEngine", "AloftUV"], swiftSettings: tested),
     .testTarget(
-      name: "AloftTests", dependencies: ["Aloft", "Histories"], swiftSettings: tested),
+      name: "AloftTests", dependencies: ["Aloft", "Histories", "process-worker"],
+      swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.

@@ -1,5 +1,5 @@
-// Moodycamel's ConcurrentQueue, with a token a thread, which is its fastest way. It has no bound, so
-// its producers never wait; it keeps the order of a producer only.
+// Moodycamel's ConcurrentQueue, with a token a thread, which is its fastest way. It has no bound,
+// so its producers never wait; it keeps the order of a producer only.
 #include <concurrentqueue/concurrentqueue.h>
 
 #include <new>

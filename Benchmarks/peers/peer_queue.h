@@ -6,8 +6,8 @@
 //   bool peer_push(peer_queue *, peer_side *, uint64_t item);    // false: full
 //   bool peer_pop(peer_queue *, peer_side *, uint64_t *item);    // false: empty
 //
-// Run as `PROGRAM PAIRS CORE CORE`, producers on the first core, it says `ready` and answers each
-// line `hop` with nanoseconds an item, until its input ends.
+// Run as `PROGRAM queue PAIRS CORE CORE`, producers on the first core, it says `ready` and answers
+// each line `hop` with nanoseconds an item, until its input ends.
 #ifndef PEER_QUEUE_H
 #define PEER_QUEUE_H
 
@@ -80,7 +80,8 @@ static uint64_t peer_pass(unsigned pairs, const int *cores, uint64_t items) {
   pthread_barrier_init(&gate, NULL, 2 * pairs);
   for (unsigned i = 0; i < 2 * pairs; i++) {
     bool producer = i < pairs;
-    peer_worker worker = {queue, &gate, cores[producer ? 0 : 1], producer, i * each + 1, each, 0, 0, 0};
+    int core = cores[producer ? 0 : 1];
+    peer_worker worker = {queue, &gate, core, producer, i * each + 1, each, 0, 0, 0};
     workers[i] = worker;
     if (pthread_create(&threads[i], NULL, peer_work, &workers[i])) peer_fail("no thread");
   }
@@ -105,9 +106,9 @@ static double peer_hop(unsigned pairs, const int *cores) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) peer_fail("wants PAIRS CORE CORE");
-  unsigned pairs = (unsigned)atoi(argv[1]);
-  int cores[2] = {atoi(argv[2]), atoi(argv[3])};
+  if (argc != 5) peer_fail("wants queue PAIRS CORE CORE");
+  unsigned pairs = (unsigned)atoi(argv[2]);
+  int cores[2] = {atoi(argv[3]), atoi(argv[4])};
   char line[64];
   if (pairs != 1 && pairs != 2 && pairs != 4) peer_fail("wants 1, 2 or 4 pairs");
   puts("ready");

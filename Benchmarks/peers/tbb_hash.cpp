@@ -53,6 +53,8 @@ static bool peer_name_insert(peer_map *map, const peer_name *name, uint64_t valu
 }
 
 static bool peer_id_remove(peer_map *map, uint64_t key) { return map->ids.erase(key); }
-static bool peer_name_remove(peer_map *map, const peer_name *name) { return map->names.erase(*name); }
+static bool peer_name_remove(peer_map *map, const peer_name *name) {
+  return map->names.erase(*name);
+}
 
 #include "peer_map.h"

@@ -69,7 +69,9 @@ static int loop_memory(aloft__loop *loop) {
 }
 
 static void loop_free(aloft__loop *loop) {
-  if (loop->arena != NULL && !loop->arena_lent) aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  if (loop->arena != NULL && !loop->arena_lent) {
+    aloft__pages_free(loop->arena, loop->options.arena_bytes);
+  }
   if (loop->spare >= 0) close(loop->spare);
   aloft__slots_free(loop);
   free(loop->events);

@@ -40,12 +40,12 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let mailboxLimit = Code(value: 12)
     /// What was waited for did not come in time.
     public static let timedOut = Code(value: 13)
-    /// A child of that name is there already.
-    public static let nameTaken = Code(value: 20)
     /// The supervisor has as many children as it may have.
-    public static let childLimit = Code(value: 21)
+    public static let childLimit = Code(value: 41)
     /// A supervisor has ended because its children failed too often.
-    public static let tooManyRestarts = Code(value: 22)
+    public static let tooManyRestarts = Code(value: 42)
+    /// A child did not come up when its supervisor was started.
+    public static let startFailed = Code(value: 43)
   }
 
   public let code: Code
@@ -53,12 +53,15 @@ public struct AloftError: Error, Hashable, Sendable, CustomStringConvertible {
   public let errno: Int32
   /// One sentence for a person.
   public let message: String
+  /// A word that goes with the code, else 0.
+  let detail: UInt64
 
   public var description: String { message }
 
-  init(_ code: Code, errno: Int32 = 0, _ message: String) {
+  init(_ code: Code, errno: Int32 = 0, detail: UInt64 = 0, _ message: String) {
     self.code = code
     self.errno = errno
+    self.detail = detail
     self.message = message
   }
 

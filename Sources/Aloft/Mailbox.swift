@@ -148,7 +148,12 @@ extension EventLoop {
   public func openMailbox(
     _ options: MailboxOptions = .init(), context: UInt64 = 0, handler: some MailboxHandler
   ) throws(AloftError) -> Mailbox {
-    try openMailbox(options.engineOptions(), MailboxAdapter(handler), context: context)
+    let key = ObjectIdentifier(handler)
+    // One handler serves many mailboxes: what stands between it and the engine is made once.
+    let made = core.handlerMade(of: key) ?? MailboxAdapter(handler)
+    let mailbox = try openMailbox(options.engineOptions(), made, context: context)
+    core.noteHandler(made, madeOf: key)
+    return mailbox
   }
 
   /// Opens many alike at once, whose contexts are `contexts`: they share what they can.

@@ -174,11 +174,12 @@ public final class Runtime: Sendable {
 
   // MARK: The end
 
-  /// Closes all listeners, tells every connection's handler `draining`, waits until the connections
+  /// Shuts the supervisors down, closes all listeners, tells every connection's handler `draining`, waits until the connections
   /// are gone or `limit` is over, then closes the rest and ends the loops. Idempotent. Not to be
   /// awaited on a loop's executor.
   public func shutdown(within limit: Duration) async {
     guard !isShutDown.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    await shutDownSupervisors(within: limit)
     await withTaskGroup { tasks in
       for loop in group.loops {
         tasks.addTask { try? await Self.drain(loop, within: limit) }
@@ -243,6 +244,14 @@ public struct Statistics: Sendable, Hashable {
   public let turns: UInt64
   public let sleeps: UInt64
   public let timersFired: UInt64
+  /// `Connection.takeReceived`: messages that refer to what was received; copies of few bytes; and
+  /// copies because messages hold as much of the receive memory as they may.
+  public let messagesTakenOver: UInt64
+  public let messagesCopied: UInt64
+  public let messagesCopiedAtLimit: UInt64
+  /// Messages written to connections: sent from where they lie, and put together with others.
+  public let messagesWrittenInPlace: UInt64
+  public let messagesWrittenTogether: UInt64
 
   init(_ s: StatisticsSnapshot) {
     accepted = s.accepted
@@ -255,6 +264,11 @@ public struct Statistics: Sendable, Hashable {
     turns = s.turns
     sleeps = s.sleeps
     timersFired = s.timersFired
+    messagesTakenOver = s.takenOver
+    messagesCopied = s.takenCopied
+    messagesCopiedAtLimit = s.takenAtLimit
+    messagesWrittenInPlace = s.messagesPointed
+    messagesWrittenTogether = s.messagesStaged
     open = Int(s.open)
   }
 

@@ -43,8 +43,8 @@ public struct BindingLink: Equatable, Sendable {
 /// takes all of it, and puts back what is to stay. That leaves it no ABA problem: no operation
 /// depends on a link of a node that it does not hold.
 ///
-///     63           36 35     34    32 31          0
-///     [ generation   ] [ closed ] [ 0 ] [ first    ]
+///     63           36 35     34      33 32 31          0
+///     [ generation   ] [ closed ] [ stale ] [ 0 ] [ first    ]
 ///
 /// Who may call: `close` the thread that ends the owner, all else any thread. None waits: one that
 /// has to try again does so because another has succeeded.
@@ -56,10 +56,10 @@ public struct BindingLink: Equatable, Sendable {
 /// with acquire by who takes them: what was written to the nodes, and what the caller did before
 /// it bound them, is seen by the taker.
 ///
-/// Owners that were never bound may have no word yet. Then whoever ends one marks it as ended, looks
-/// for the word, and is done if there is none; whoever binds makes the word, or finds it, before it
-/// asks, in `push`, whether the owner lives. All these steps are sequentially consistent; a failed
-/// exchange is none of them.
+/// Owners that were never bound may have no word yet. Then whoever ends one marks it as ended,
+/// looks for the word, and is done if there is none; whoever binds makes the word, or finds it,
+/// before it asks, in `push`, whether the owner lives. All these steps are sequentially consistent;
+/// a failed exchange is none of them.
 public struct BindingListCore<Nodes: BindingNodes> {
   public typealias Memory = Nodes.Memory
 
@@ -76,6 +76,8 @@ public struct BindingListCore<Nodes: BindingNodes> {
   // MARK: The word
 
   @inlinable public static var closedBit: UInt { 1 << 35 }
+  /// Some nodes stand for nothing any more, so tidying would be of use.
+  @inlinable static var staleBit: UInt { 1 << 34 }
   @inlinable
   public static func generation(of word: UInt) -> UInt { word &>> 36 }
   @inlinable
@@ -87,8 +89,9 @@ public struct BindingListCore<Nodes: BindingNodes> {
 
   /// What came of a binding.
   public enum Outcome: Equatable, Sendable {
-    /// Bound. With `isFull` the list has as many nodes as it may before it is tidied. `displaced`
-    /// is the word of an owner before this one whose nodes nobody saw to: now the caller does.
+    /// Bound. With `isFull` the list is to be tidied: it has many nodes, some of them stale.
+    /// `displaced` is the word of an owner before this one whose nodes nobody saw to: now the
+    /// caller does.
     case bound(isFull: Bool, displaced: UInt)
     /// The owner has ended; the node is the caller's still.
     case closed
@@ -109,10 +112,13 @@ public struct BindingListCore<Nodes: BindingNodes> {
       if isOurs ? Self.isClosed(word) : !isAlive() { return .closed }
       let link = link(to: isOurs ? Self.first(of: word) : 0, kind: kind)
       nodes.memory(of: node).storeRelaxed(1, link.word)
-      let found = memory.compareExchangeSequential(0, word, Self.pack(generation, node))
+      let stale = isOurs ? word & Self.staleBit : 0
+      let found = memory.compareExchangeSequential(
+        0, word, Self.pack(generation, node) | stale)
       if found != word { continue }
       let displaced = isOurs || Self.first(of: word) == 0 ? 0 : word
-      return .bound(isFull: link.depth >= 1 &<< link.limit, displaced: displaced)
+      let isFull = stale != 0 && link.depth >= 1 &<< link.limit
+      return .bound(isFull: isFull, displaced: displaced)
     }
   }
 
@@ -124,7 +130,8 @@ public struct BindingListCore<Nodes: BindingNodes> {
       let word = memory.loadAcquire(0)
       if Self.generation(of: word) != generation { return 0 }
       let first = Self.first(of: word)
-      let empty = word & ~0xFFFF_FFFF | (closing ? Self.closedBit : 0)
+      let empty =
+        Self.pack(generation, 0) | word & Self.closedBit | (closing ? Self.closedBit : 0)
       if empty == word { return 0 }
       if memory.compareExchangeSequential(0, word, empty) == word { return first }
     }
@@ -142,8 +149,22 @@ public struct BindingListCore<Nodes: BindingNodes> {
       let link = BindingLink(
         next: Self.first(of: word), kind: kept.kind, depth: kept.depth, limit: kept.limit)
       tail.storeRelaxed(1, link.word)
-      let found = memory.compareExchangeSequential(0, word, Self.pack(generation, first))
+      let stale = word & Self.staleBit
+      let found = memory.compareExchangeSequential(
+        0, word, Self.pack(generation, first) | stale)
       if found == word { return true }
+    }
+  }
+
+  /// Notes that a node of the owner's stands for nothing any more.
+  @inlinable
+  public func markStale(generation: UInt) {
+    while true {
+      let word = memory.loadAcquire(0)
+      if Self.generation(of: word) != generation || word & (Self.closedBit | Self.staleBit) != 0 {
+        return
+      }
+      if memory.compareExchangeSequential(0, word, word | Self.staleBit) == word { return }
     }
   }
 

@@ -16,15 +16,15 @@
 /// Which orders pair:
 /// - the epoch, stored with release by the collector, loaded with acquire in `announce`: who
 ///   announces it has seen the memory unlinked.
-/// - a slot, stored with release in `announce` and `unpin`, loaded with acquire by the collector:
-///   what the participant has read is read before the memory is freed.
+/// - a slot, stored with release whatever for, loaded with acquire by the collector: what the
+///   participant has read is read before the memory is freed. In `pin` too, whose epoch may tell
+///   the collector that an earlier pin is gone.
 /// - a fence after the store in `pin`, one before the collector's look at the slots: either he
 ///   sees the slot in use, or the reader sees the memory unlinked. No weaker order does that.
 /// - the stack of retired memory, pushed with release, taken with acquire.
 /// - the collector's flag, taken sequentially and given back with release, for the batch.
-@usableFromInline
 @frozen
-struct EpochsCore<Memory: AtomicMemory> {
+public struct EpochsCore<Memory: AtomicMemory> {
   // Read by all, written once a batch.
   @inlinable static var epoch: Int { 0 }
   /// Slots from here on were never used.
@@ -45,13 +45,13 @@ struct EpochsCore<Memory: AtomicMemory> {
   @inlinable static var pinsMask: UInt { 0xffff }
 
   /// Words for so many slots.
-  static func words(slots: Int) -> Int { Self.slots + slots * MemoryLine.words }
+  public static func words(slots: Int) -> Int { Self.slots + slots * MemoryLine.words }
 
   @usableFromInline let memory: Memory
 
   /// `memory` is zeroed before the first use.
   @inlinable
-  init(memory: Memory) { self.memory = memory }
+  public init(memory: Memory) { self.memory = memory }
 
   @inlinable @inline(__always)
   static func word(_ slot: Int) -> Int { slots &+ slot &* MemoryLine.words }
@@ -60,7 +60,7 @@ struct EpochsCore<Memory: AtomicMemory> {
 
   /// Once before a slot's first use.
   @inlinable
-  func open(_ slot: Int) {
+  public func open(_ slot: Int) {
     var bound = memory.loadRelaxed(Self.bound)
     while bound <= slot {
       let found = memory.compareExchangeSequential(Self.bound, bound, UInt(slot + 1))
@@ -71,19 +71,19 @@ struct EpochsCore<Memory: AtomicMemory> {
 
   /// From here on, what is found stays memory until the pin is gone. Pins of one slot nest.
   @inlinable @inline(__always)
-  func pin(_ slot: Int) {
+  public func pin(_ slot: Int) {
     let word = Self.word(slot)
     let own = memory.loadOwn(word)
     if own != 0 {
-      memory.storeRelaxed(word, own &+ 1)
+      memory.storeRelease(word, own &+ 1)
       return
     }
-    memory.storeRelaxed(word, memory.loadAcquire(Self.epoch) &<< Self.epochShift | 1)
+    memory.storeRelease(word, memory.loadAcquire(Self.epoch) &<< Self.epochShift | 1)
     memory.fenceSequential()
   }
 
   @inlinable @inline(__always)
-  func unpin(_ slot: Int) {
+  public func unpin(_ slot: Int) {
     let word = Self.word(slot)
     let own = memory.loadOwn(word)
     memory.storeRelease(word, own & Self.pinsMask == 1 ? 0 : own &- 1)
@@ -91,7 +91,7 @@ struct EpochsCore<Memory: AtomicMemory> {
 
   /// The participant, pinned once, holds nothing of what it found before.
   @inlinable @inline(__always)
-  func announce(_ slot: Int) {
+  public func announce(_ slot: Int) {
     let word = Self.word(slot)
     let current = memory.loadAcquire(Self.epoch) &<< Self.epochShift | 1
     // An epoch that was announced before has nobody waiting for it.
@@ -99,11 +99,11 @@ struct EpochsCore<Memory: AtomicMemory> {
   }
 
   @inlinable @inline(__always)
-  func isPinned(_ slot: Int) -> Bool { memory.loadOwn(Self.word(slot)) != 0 }
+  public func isPinned(_ slot: Int) -> Bool { memory.loadOwn(Self.word(slot)) != 0 }
 
   /// The same for a slot that several threads share: its epoch is the one of the first that is in.
   @inlinable
-  func pinShared(_ slot: Int) {
+  public func pinShared(_ slot: Int) {
     let word = Self.word(slot)
     var own = memory.loadRelaxed(word)
     while true {
@@ -117,7 +117,7 @@ struct EpochsCore<Memory: AtomicMemory> {
   }
 
   @inlinable
-  func unpinShared(_ slot: Int) {
+  public func unpinShared(_ slot: Int) {
     let word = Self.word(slot)
     var own = memory.loadRelaxed(word)
     while true {
@@ -133,7 +133,7 @@ struct EpochsCore<Memory: AtomicMemory> {
   /// Any thread, after it has unlinked a node: its memory is the domain's from now on. The node's
   /// first word is the domain's.
   @inlinable
-  func retire(_ node: UInt) {
+  public func retire(_ node: UInt) {
     var head = memory.loadRelaxed(Self.retired)
     while true {
       memory.writeLink(of: node, to: head)
@@ -145,7 +145,7 @@ struct EpochsCore<Memory: AtomicMemory> {
 
   /// Whether there may be something to collect.
   @inlinable @inline(__always)
-  var hasWork: Bool {
+  public var hasWork: Bool {
     memory.loadRelaxed(Self.retired) != 0 || memory.loadRelaxed(Self.batchEpoch) != 0
   }
 
@@ -153,7 +153,7 @@ struct EpochsCore<Memory: AtomicMemory> {
   /// retired meanwhile. So two calls, with all participants passing in between, free all that was
   /// retired before. False when another thread is at it.
   @inlinable
-  func collect(_ free: (_ node: UInt) -> Void) -> Bool {
+  public func collect(_ free: (_ node: UInt) -> Void) -> Bool {
     if memory.loadRelaxed(Self.collecting) != 0 { return false }
     if memory.compareExchangeSequential(Self.collecting, 0, 1) != 0 { return false }
     let waiting = memory.loadRelaxed(Self.batchEpoch)

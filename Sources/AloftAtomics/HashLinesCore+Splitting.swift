@@ -5,12 +5,12 @@ extension HashLinesCore {
 
   /// How many lines there are.
   @inlinable
-  var lineCount: Int { Int(bitPattern: root.loadRelaxed(Self.count) & Self.countMask) }
+  public var lineCount: Int { Int(bitPattern: root.loadRelaxed(Self.count) & Self.countMask) }
 
   /// Adds lines, unless there are more than `enough` or another thread is ahead; the answer is
   /// the range of those that the caller has to see born.
-  @usableFromInline
-  func claim(enough: Int) -> Range<Int>? {
+  @inlinable
+  public func claim(enough: Int) -> Range<Int>? {
     let counted = root.loadAcquire(Self.count)
     let count = Int(bitPattern: counted & Self.countMask)
     if count > enough { return nil }
@@ -25,8 +25,8 @@ extension HashLinesCore {
 
   /// Sees to it that a line is born, as far as that can be done now: false when another thread
   /// holds a line that's needed.
-  @usableFromInline
-  func bringForth(_ index: Int) -> Bool {
+  @inlinable
+  public func bringForth(_ index: Int) -> Bool {
     let parent = Self.parent(index)
     let digit = UInt(Int.bitWidth - 1 - index.leadingZeroBitCount)
     while true {

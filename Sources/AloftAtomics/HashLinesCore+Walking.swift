@@ -50,14 +50,13 @@ extension HashLinesCore {
   var bytes: Int { lineCount * HashLine.words * 8 + pool.bytes }
 
   /// At the end: nobody uses it any more.
-  @usableFromInline
   func release() {
     lines.release(to: pool.source)
     pool.segments.release(to: pool.source)
   }
 
   /// Adds lines until there are more than `enough`, or another thread does.
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func grow(enough: Int) {
     while let range = claim(enough: enough) {
       for index in range {

@@ -27,9 +27,8 @@
 ///   word of a later change therefore meets the header of the earlier ones when he looks again, for
 ///   they came before that word; and a slot is named before it is filled anew.
 /// - a lock is taken sequentially, which is acquire enough, and given back with release.
-@usableFromInline
 @frozen
-struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
+public struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
   /// How many lines are in use, and the binary digits of that less one: `digits << 48 | count`.
   @inlinable static var count: Int { 0 }
   @inlinable static var countMask: UInt { (1 &<< 48) &- 1 }
@@ -37,25 +36,34 @@ struct HashLinesCore<Memory: AtomicMemory, Layout: HashLayout> {
   @inlinable static var poolStart: Int {
     directory + MemoryLine.roundedUp(HashSegments<Memory>.directoryWords)
   }
-  static var words: Int { poolStart + HashPool<Memory>.words }
+  public static var words: Int { poolStart + HashPool<Memory>.words }
 
-  @usableFromInline let root: Memory
-  @usableFromInline let layout: Layout
-  @usableFromInline let lines: HashSegments<Memory>
-  @usableFromInline let pool: HashPool<Memory>
+  public let root: Memory
+  public let layout: Layout
+  @usableFromInline let source: HashMemory
 
   /// `root` has `words` words, zeroed before the first of its cores is made.
+  @inlinable @inline(__always)
   init(root: Memory, layout: Layout, source: HashMemory) {
     self.root = root
     self.layout = layout
-    lines = HashSegments(
+    self.source = source
+  }
+
+  // Made anew each time, of constants: what a look-up doesn't need isn't passed around.
+  @inlinable @inline(__always)
+  public var lines: HashSegments<Memory> {
+    HashSegments(
       directory: root.advanced(by: Self.directory), firstBits: Layout.firstBits,
       unitWords: HashLine.words)
-    pool = HashPool(memory: root.advanced(by: Self.poolStart), source: source)
+  }
+  @inlinable @inline(__always)
+  public var pool: HashPool<Memory> {
+    HashPool(memory: root.advanced(by: Self.poolStart), source: source)
   }
 
   /// One thread, before any other call: the first lines are born.
-  func begin() {
+  public func begin() {
     let count = 1 << Layout.firstBits
     lines.ensure(0, from: pool.source)
     for index in 0..<count {

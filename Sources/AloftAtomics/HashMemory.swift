@@ -4,15 +4,24 @@
 /// C functions, not closures: a table is copied around in registers and counts no reference.
 @safe
 @frozen
-public struct HashMemory: Sendable {
+public struct HashMemory: @unchecked Sendable {
+  // @unchecked: an address, of what is written once.
+
   public typealias Allocate = @Sendable @convention(c) (_ bytes: Int) -> UnsafeMutableRawPointer
   public typealias Release =
     @Sendable @convention(c) (_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Void
   public typealias Yield = @Sendable @convention(c) () -> Void
 
-  @usableFromInline let allocate: Allocate
-  @usableFromInline let release: Release
-  @usableFromInline let yield: Yield
+  @unsafe
+  @usableFromInline
+  struct Functions {
+    @usableFromInline let allocate: Allocate
+    @usableFromInline let release: Release
+    @usableFromInline let yield: Yield
+  }
+
+  /// One word, for it's handed on with every table; never freed, for there are few.
+  @usableFromInline let functions: UnsafePointer<Functions>
 
   /// - Parameters:
   ///   - allocate: gives that many zeroed bytes, aligned to 128 at least, or traps. It is asked
@@ -24,9 +33,10 @@ public struct HashMemory: Sendable {
   public init(
     allocate: @escaping Allocate, release: @escaping Release, yield: @escaping Yield
   ) {
-    unsafe self.allocate = allocate
-    unsafe self.release = release
-    self.yield = yield
+    let functions = UnsafeMutablePointer<Functions>.allocate(capacity: 1)
+    unsafe functions.initialize(
+      to: Functions(allocate: allocate, release: release, yield: yield))
+    unsafe self.functions = UnsafePointer(functions)
   }
 
   /// Swift's own allocation, filled with zeroes at once, and no yielding: for small tables and
@@ -40,4 +50,15 @@ public struct HashMemory: Sendable {
     },
     release: { start, _ in unsafe start.deallocate() },
     yield: {})
+
+  @inlinable
+  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    unsafe functions.pointee.allocate(bytes)
+  }
+  @inlinable
+  func release(_ start: UnsafeMutableRawPointer, _ bytes: Int) {
+    unsafe functions.pointee.release(start, bytes)
+  }
+  @inlinable
+  func yield() { unsafe functions.pointee.yield() }
 }

@@ -9,32 +9,37 @@
 /// Who may call: any thread; no call waits. Which orders pair: a head is exchanged sequentially,
 /// by the giver after it has written the piece's link, by the taker before it uses the piece.
 /// Links are stored with release, as everything in a piece: see the readers.
-@usableFromInline
 @frozen
-struct HashPool<Memory: AtomicMemory> {
+public struct HashPool<Memory: AtomicMemory> {
   /// Words from one head to the next.
   @inlinable static var line: Int { MemoryLine.words }
   @inlinable static var classes: Int { 4 }
   /// The first granule never used; 0 stands for 1.
   @inlinable static var fresh: Int { classes &* line }
   @inlinable static var directory: Int { fresh &+ line }
-  static var words: Int { directory + MemoryLine.roundedUp(HashSegments<Memory>.directoryWords) }
+  public static var words: Int {
+    directory + MemoryLine.roundedUp(HashSegments<Memory>.directoryWords)
+  }
 
   @inlinable static var granuleWords: Int { 4 }
   /// Binary digits of a piece's number, so that it fits half a word.
   @inlinable static var indexBits: UInt { 32 }
 
   @usableFromInline let memory: Memory
-  @usableFromInline let segments: HashSegments<Memory>
   @usableFromInline let source: HashMemory
 
   /// The first segment is 32 KiB.
   @inlinable static var firstBits: Int { 10 }
 
-  init(memory: Memory, source: HashMemory) {
+  @inlinable @inline(__always)
+  public init(memory: Memory, source: HashMemory) {
     self.memory = memory
     self.source = source
-    segments = HashSegments(
+  }
+
+  @inlinable @inline(__always)
+  var segments: HashSegments<Memory> {
+    HashSegments(
       directory: memory.advanced(by: Self.directory), firstBits: Self.firstBits,
       unitWords: Self.granuleWords)
   }
@@ -56,7 +61,7 @@ struct HashPool<Memory: AtomicMemory> {
 
   /// A piece; its content is whatever it was. Never 0.
   @inlinable
-  func take(_ kind: Int) -> UInt {
+  public func take(_ kind: Int) -> UInt {
     let head = kind &* Self.line
     var top = memory.loadSequential(head)
     while top & 0xffff_ffff != 0 {
@@ -66,13 +71,14 @@ struct HashPool<Memory: AtomicMemory> {
       let tag = (top &>> Self.indexBits) &+ 1
       let found = memory.compareExchangeSequential(head, top, tag &<< Self.indexBits | next)
       if found == top { return piece }
-      top = found
+      // A failed exchange acquires nothing, and the next piece's link is to be read.
+      top = memory.loadSequential(head)
     }
     return takeFresh(kind)
   }
 
   @inlinable
-  func give(_ piece: UInt, _ kind: Int) {
+  public func give(_ piece: UInt, _ kind: Int) {
     let head = kind &* Self.line
     var top = memory.loadRelaxed(head)
     while true {
@@ -84,7 +90,7 @@ struct HashPool<Memory: AtomicMemory> {
     }
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func takeFresh(_ kind: Int) -> UInt {
     let count = Self.granules(kind)
     var next = memory.loadRelaxed(Self.fresh)

@@ -5,11 +5,10 @@
 /// Who may call: any thread. `address` is for units of which the caller has learned through an
 /// acquiring load, of whatever was stored with release after `ensure`; so the directory itself
 /// needs no order.
-@usableFromInline
 @frozen
-struct HashSegments<Memory: AtomicMemory> {
+public struct HashSegments<Memory: AtomicMemory> {
   /// Words of the directory: entry `n` is for units whose index has `n` binary digits.
-  @inlinable static var directoryWords: Int { 48 }
+  @inlinable public static var directoryWords: Int { 48 }
 
   /// 0, or the address where unit 0 would lie if the segment began there.
   @usableFromInline let directory: Memory
@@ -54,7 +53,7 @@ struct HashSegments<Memory: AtomicMemory> {
     add(entry, from: source)
   }
 
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func add(_ entry: Int, from source: HashMemory) {
     precondition(entry < Self.directoryWords, "no room for so many entries")
     let bytes = units(entry) * unitWords * 8
@@ -67,7 +66,7 @@ struct HashSegments<Memory: AtomicMemory> {
 
   /// What stands in the directory for a segment at `start`.
   @inlinable
-  func place(_ start: UInt, _ entry: Int) -> UInt {
+  public func place(_ start: UInt, _ entry: Int) -> UInt {
     start &- UInt(first(entry) * unitWords) &* Memory.wordStride
   }
 

@@ -75,30 +75,29 @@ public enum HashChange: Equatable, Sendable {
 
 /// The algorithm of ``IDTable`` and ``WideIDTable`` over ``HashLinesCore``: each operation once,
 /// nil where it has to be tried again because another thread holds or has changed the line.
-@usableFromInline
 @frozen
-struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
-  @usableFromInline typealias Lines = HashLinesCore<Memory, IDLayout<Key>>
-  @usableFromInline let lines: Lines
+public struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
+  public typealias Lines = HashLinesCore<Memory, IDLayout<Key>>
+  public let lines: Lines
 
-  init(root: Memory, seed: UInt64, source: HashMemory) {
+  public init(root: Memory, seed: UInt64, source: HashMemory) {
     lines = Lines(
       root: root, layout: IDLayout(function: HashFunction(seed: seed)), source: source)
   }
 
   @inlinable @inline(__always)
-  func hash(_ key: Key) -> UInt { key.hash(lines.layout.function) }
+  public func hash(_ key: Key) -> UInt { key.hash(lines.layout.function) }
 
   // MARK: Readers
 
   /// Any thread; writes nothing. The value, nil when absent.
   @inlinable @inline(__always)
-  func tryFind(_ key: Key, _ hash: UInt) -> UInt?? {
+  public func tryFind(_ key: Key, _ hash: UInt) -> UInt?? {
     tryFind(key, hash, lines.home(hash))
   }
 
   @inlinable @inline(__always)
-  func tryFind(_ key: Key, _ hash: UInt, _ index: Int) -> UInt?? {
+  public func tryFind(_ key: Key, _ hash: UInt, _ index: Int) -> UInt?? {
     let line = lines.lines[index]
     let header = line.loadAcquire(HashLine.header)
     let matches = Self.matches(key, line, header)
@@ -126,7 +125,7 @@ struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
   }
 
   /// The same where the line isn't the right one, or isn't the whole chain.
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func tryFindOnward(_ key: Key, _ hash: UInt, _ start: Int) -> UInt?? {
     var index = start
     var first = lines.lines[index]
@@ -158,7 +157,7 @@ struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
 
   /// Any thread. nil inside when inserted, else the value of the entry that is there.
   @inlinable
-  func tryInsert(_ key: Key, _ value: UInt, _ hash: UInt) -> UInt?? {
+  public func tryInsert(_ key: Key, _ value: UInt, _ hash: UInt) -> UInt?? {
     guard let held = lines.lock(hash) else { return nil }
     if let place = lines.first(held, { Key($0, $1) == key }) {
       let found = place.line.loadRelaxed(place.word &+ Key.words)
@@ -174,7 +173,7 @@ struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
 
   /// Any thread.
   @inlinable
-  func tryReplace(_ key: Key, _ expected: UInt, _ value: UInt, _ hash: UInt) -> HashChange? {
+  public func tryReplace(_ key: Key, _ expected: UInt, _ value: UInt, _ hash: UInt) -> HashChange? {
     guard let held = lines.lock(hash) else { return nil }
     defer { lines.unlock(held) }
     guard let place = lines.first(held, { Key($0, $1) == key }) else { return .absent }
@@ -186,7 +185,7 @@ struct IDTableCore<Memory: AtomicMemory, Key: HashKey> {
 
   /// Any thread. `expected` nil takes the entry out whatever its value.
   @inlinable
-  func tryRemove(_ key: Key, _ expected: UInt?, _ hash: UInt) -> (HashChange, UInt)? {
+  public func tryRemove(_ key: Key, _ expected: UInt?, _ hash: UInt) -> (HashChange, UInt)? {
     guard let held = lines.lock(hash) else { return nil }
     guard let place = lines.first(held, { Key($0, $1) == key }) else {
       lines.unlock(held)

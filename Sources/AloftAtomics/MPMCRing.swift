@@ -30,7 +30,7 @@ public struct MPMCRing: ~Copyable, Sendable {
 
   /// `false` when there is no room, or the ring is closed.
   @inlinable @inline(__always)
-  public func push(_ item: UInt) -> Bool { core.push(item) == .accepted }
+  public func push(_ item: UInt) -> Bool { core.push(item).isAccepted }
 
   /// Takes as many of `items` as fit, from the first on, which then come out one after the other;
   /// the answer is how many.
@@ -44,7 +44,7 @@ public struct MPMCRing: ~Copyable, Sendable {
   @inlinable @inline(__always)
   public func pop() -> UInt? {
     var item: UInt = 0
-    return core.pop(&item) == .item ? item : nil
+    return core.isItem(&item) ? item : nil
   }
 
   /// Fills `buffer` from its start, oldest first; the answer is how many.

@@ -33,13 +33,14 @@ extension MPMCRingCore {
   @inlinable
   public var isClosed: Bool { memory.loadAcquire(Self.tail) >= Self.closed }
 
-  /// How many words were ever accepted, a push under way included.
+  /// How many words were ever accepted, a push under way included. Sequential, as `taken`, for
+  /// those who set a flag and look again (``QueueCounters``).
   @inlinable
-  public var accepted: UInt { (memory.loadAcquire(Self.tail) & Self.indices) &>> 1 }
+  public var accepted: UInt { (memory.loadSequential(Self.tail) & Self.indices) &>> 1 }
 
   /// How many words were ever taken, a pop under way included.
   @inlinable
-  public var taken: UInt { (memory.loadAcquire(Self.head) & Self.indices) &>> 1 }
+  public var taken: UInt { (memory.loadSequential(Self.head) & Self.indices) &>> 1 }
 
   /// How many words are inside: exact while nobody pushes or pops, else as of a moment ago. Never
   /// below 0 or above the capacity.
@@ -48,6 +49,14 @@ extension MPMCRingCore {
     // `head` first: it can't overtake a `tail` that is read later.
     let taken = taken
     return min(Int(bitPattern: accepted &- taken), Int(bitPattern: lap &>> 1))
+  }
+
+  /// The word that comes next, which stays inside. Only where one thread alone ever pops.
+  @inlinable
+  public func peek() -> UInt? {
+    let index = memory.loadRelaxed(Self.head) & Self.indices
+    let slot = slot(index)
+    return memory.loadAcquire(slot) == free(for: index) &+ 1 ? memory.read(slot &+ 1) : nil
   }
 
   // MARK: Waiters, with their lock held
@@ -122,7 +131,7 @@ extension MPMCRingCore {
   /// `true` when somebody has to serve those who wait for items.
   @inlinable
   public func serveRoom(
-    _ waiting: inout Int, _ next: () -> UInt, _ entered: (Bool) -> Void
+    _ waiting: inout Int, _ next: () -> UInt, entered: (Bool) -> Void
   ) -> Bool {
     var mustServe = false
     while waiting > 0 {

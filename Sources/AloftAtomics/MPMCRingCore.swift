@@ -174,6 +174,10 @@ public struct MPMCRingCore<Memory: AtomicMemory> {
     }
   }
 
+  /// The same in short: whether there was one.
+  @inlinable @inline(__always)
+  public func isItem(_ item: inout UInt) -> Bool { pop(&item).isItem }
+
   /// Why nothing can be taken at `head`; nil, with a fresh `head`, when it was only stale.
   @inlinable @inline(__always)
   func absence(_ head: inout UInt, _ exactly: Bool) -> RingPop? {

@@ -37,11 +37,16 @@ public struct MailboxGateCore<Memory: AtomicMemory> {
   /// `capacity` nil: unbounded. `shareLog2` of the credits that a sender takes at a time: 0...6.
   @inlinable
   public func open(generation: UInt32, capacity: UInt32?, shareLog2: UInt) {
-    var word = UInt(generation) &<< Self.generationShift
-    if let capacity {
-      word |= Self.isBounded | (shareLog2 & 7) &<< Self.shareShift | UInt(capacity)
-    }
-    memory.storeRelease(Self.gate, word)
+    memory.storeRelease(
+      Self.gate, Self.word(generation: generation, capacity: capacity, shareLog2: shareLog2))
+  }
+
+  /// An open gate of which nobody holds a credit.
+  @inlinable
+  public static func word(generation: UInt32, capacity: UInt32?, shareLog2: UInt) -> UInt {
+    var word = UInt(generation) &<< generationShift
+    if let capacity { word |= isBounded | (shareLog2 & 7) &<< shareShift | UInt(capacity) }
+    return word
   }
 
   /// From here on nobody gets in. The answer: whether somebody wants to hear of it.
@@ -113,7 +118,7 @@ public struct MailboxGateWord: Sendable {
   @usableFromInline let word: UInt
 
   @inlinable @inline(__always)
-  init(word: UInt) { self.word = word }
+  public init(word: UInt) { self.word = word }
 
   @inlinable @inline(__always)
   public func isOpen(_ generation: UInt32) -> Bool { word &>> 40 == UInt(generation) }

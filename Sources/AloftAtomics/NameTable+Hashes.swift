@@ -22,6 +22,72 @@ public struct NameKey {
   }
 }
 
+/// A table's look-ups and nothing else: one address, which counts no reference and copies nothing.
+/// Good for as long as the table and until `free`.
+@frozen
+@safe
+public struct NameLooker: @unchecked Sendable {
+  // @unchecked: what it points to never changes.
+  @usableFromInline let core: UnsafeMutablePointer<NameTableCore<HardwareMemory>>
+
+  public init(_ table: borrowing NameTable) {
+    unsafe core = .allocate(capacity: 1)
+    unsafe core.initialize(to: table.core)
+  }
+
+  /// When nobody uses it any more.
+  public func free() { unsafe core.deallocate() }
+
+  /// Any thread; writes nothing. 1...255 bytes.
+  @inlinable @inline(__always)
+  public func key(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    let words = unsafe NameWords(bytes)
+    return unsafe NameKey(words: words, hash: core.pointee.hash(words))
+  }
+
+  /// Any thread; writes nothing.
+  @inlinable @inline(__always)
+  public func find(_ name: NameKey) -> UInt64? {
+    let home = unsafe core.pointee.lines.home(name.hash)
+    return unsafe core.pointee.findHere(name.words, name.hash, home)
+      ?? core.pointee.findSlowly(name.words, name.hash)
+  }
+}
+
+extension NameTableCore where Memory == HardwareMemory {
+  /// The value, if it is found in the first line and at the first look: what nearly all look-ups
+  /// come to. Else nil says nothing.
+  @inlinable @inline(__always)
+  func findHere(_ name: NameWords, _ hash: UInt, _ home: Int) -> UInt64? {
+    let line = lines.lines[home]
+    let header = line.loadAcquire(HashLine.header)
+    var matches = Self.matches(NameLayout.mark(hash, name.length), line, header)
+    while matches != 0 {
+      let slot = matches.trailingZeroBitCount &- Int(bitPattern: HashLine.slotShift)
+      let record = lines.pool[NameLayout.piece(line.loadAcquire(NameLayout.word(slot)))]
+      if Self.isSame(record, name) {
+        let value = record.loadAcquire(NameRecord.value)
+        return Lines.isUnchanged(line, since: header) ? UInt64(value) : nil
+      }
+      matches &= matches &- 1
+    }
+    return nil
+  }
+
+  /// The same for certain. Here and not inlined, for other modules would run it unspecialised.
+  @usableFromInline @inline(never)
+  func findSlowly(_ name: NameWords, _ hash: UInt) -> UInt64? {
+    while true {
+      if let found = tryFind(name, hash) { return found.map { UInt64($0) } }
+    }
+  }
+}
+
+extension HashFunction {
+  /// Any thread. What a table of this function's seed says of a name of 1...255 bytes.
+  public func hash(_ name: UnsafeRawBufferPointer) -> UInt { hash(unsafe NameWords(name)) }
+}
+
 extension NameTable {
   /// Any thread. A name with its hash. 1...255 bytes.
   @inlinable @inline(__always)
@@ -33,8 +99,36 @@ extension NameTable {
   /// Any thread. As `find`, with the hash at hand.
   @inlinable @inline(__always)
   public func find(_ name: NameKey) -> UInt64? {
-    while true {
-      if let found = core.tryFind(name.words, name.hash) { return found.map { UInt64($0) } }
+    core.findHere(name.words, name.hash, core.lines.home(name.hash))
+      ?? core.findSlowly(name.words, name.hash)
+  }
+
+  /// Any thread. Looks up several names at once, as `find` of many does, with their hashes at
+  /// hand: `body` is called for each in order. 16 at most.
+  @inlinable
+  public func find(
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ value: UInt64?) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: 16) { homes in
+      var touched: UInt = 0
+      for place in 0..<keys.count {
+        let home = unsafe core.lines.home(keys[place].hash)
+        unsafe homes[place] = home
+        touched |= core.lines.lines[home].loadRelaxed(HashLine.header)
+      }
+      for place in 0..<keys.count {
+        let key = unsafe keys[place]
+        touched |= unsafe core.touch(
+          NameLayout.mark(key.hash, key.words.length), homes[place])
+      }
+      assert(touched & HashLine.born != 0)
+      for place in 0..<keys.count {
+        let key = unsafe keys[place]
+        body(
+          place,
+          unsafe core.findHere(key.words, key.hash, homes[place])
+            ?? core.findSlowly(key.words, key.hash))
+      }
     }
   }
 
@@ -209,12 +303,15 @@ extension IDTableOf {
 }
 
 extension NameKey: CustomStringConvertible {
-  /// The name in quotes; bytes that aren't UTF-8 are shown as such.
-  public var description: String {
+  /// The name as bytes of their own.
+  public var bytes: [UInt8] {
     var bytes: [UInt8] = []
     for index in 0..<words.count {
       unsafe withUnsafeBytes(of: words[index].littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
-    return "\"\(String(decoding: bytes.prefix(words.length), as: UTF8.self))\""
+    return Array(bytes.prefix(words.length))
   }
+
+  /// The name in quotes; bytes that aren't UTF-8 are shown as such.
+  public var description: String { "\"\(String(decoding: bytes, as: UTF8.self))\"" }
 }

@@ -47,20 +47,19 @@ enum NameRecord {
 /// entry, and given back after the header that doesn't name the entry any more. A reader may so
 /// come to a piece that is another name's by now, or something else: all of its words are stored
 /// with release and loaded with acquire, so the header, which he looks at last, tells.
-@usableFromInline
 @frozen
-struct NameTableCore<Memory: AtomicMemory> {
-  @usableFromInline typealias Lines = HashLinesCore<Memory, NameLayout>
+public struct NameTableCore<Memory: AtomicMemory> {
+  public typealias Lines = HashLinesCore<Memory, NameLayout>
   @usableFromInline typealias Pool = HashPool<Memory>
-  @usableFromInline let lines: Lines
+  public let lines: Lines
 
-  init(root: Memory, seed: UInt64, source: HashMemory) {
+  public init(root: Memory, seed: UInt64, source: HashMemory) {
     lines = Lines(
       root: root, layout: NameLayout(function: HashFunction(seed: seed)), source: source)
   }
 
   @inlinable @inline(__always)
-  func hash(_ name: NameWords) -> UInt { lines.layout.function.hash(name) }
+  public func hash(_ name: NameWords) -> UInt { lines.layout.function.hash(name) }
 
   @inlinable @inline(__always)
   static func isSame(_ record: Memory, _ name: NameWords) -> Bool {
@@ -77,12 +76,12 @@ struct NameTableCore<Memory: AtomicMemory> {
 
   /// Any thread; writes nothing. The value, nil when absent.
   @inlinable @inline(__always)
-  func tryFind(_ name: NameWords, _ hash: UInt) -> UInt?? {
+  public func tryFind(_ name: NameWords, _ hash: UInt) -> UInt?? {
     tryFind(name, hash, lines.home(hash))
   }
 
   @inlinable @inline(__always)
-  func tryFind(_ name: NameWords, _ hash: UInt, _ index: Int) -> UInt?? {
+  public func tryFind(_ name: NameWords, _ hash: UInt, _ index: Int) -> UInt?? {
     let mark = NameLayout.mark(hash, name.length)
     let line = lines.lines[index]
     let header = line.loadAcquire(HashLine.header)
@@ -128,7 +127,7 @@ struct NameTableCore<Memory: AtomicMemory> {
   }
 
   /// The same where the line isn't the right one, or isn't the whole chain.
-  @usableFromInline @inline(never)
+  @inlinable @inline(never)
   func tryFindOnward(_ name: NameWords, _ hash: UInt, _ start: Int) -> UInt?? {
     var index = start
     var first = lines.lines[index]
@@ -181,7 +180,7 @@ struct NameTableCore<Memory: AtomicMemory> {
 
   /// Any thread. nil inside when inserted, else the value of the entry that is there.
   @inlinable
-  func tryInsert(_ name: NameWords, _ value: UInt, _ hash: UInt) -> UInt?? {
+  public func tryInsert(_ name: NameWords, _ value: UInt, _ hash: UInt) -> UInt?? {
     guard let held = lines.lock(hash) else { return nil }
     if let place = place(held, name, hash) {
       let found = record(place).loadRelaxed(NameRecord.value)
@@ -202,7 +201,7 @@ struct NameTableCore<Memory: AtomicMemory> {
 
   /// Any thread.
   @inlinable
-  func tryReplace(
+  public func tryReplace(
     _ name: NameWords, _ expected: UInt, _ value: UInt, _ hash: UInt
   ) -> HashChange? {
     guard let held = lines.lock(hash) else { return nil }
@@ -217,7 +216,7 @@ struct NameTableCore<Memory: AtomicMemory> {
 
   /// Any thread. `expected` nil takes the entry out whatever its value.
   @inlinable
-  func tryRemove(
+  public func tryRemove(
     _ name: NameWords, _ expected: UInt?, _ hash: UInt
   ) -> (HashChange, UInt)? {
     guard let held = lines.lock(hash) else { return nil }
@@ -240,7 +239,7 @@ struct NameTableCore<Memory: AtomicMemory> {
 
   /// Reads a line's entries, names and values: each entry's word, its value and its name's words.
   /// The answer is the header, or nil when a writer has changed the line meanwhile.
-  func tryToRead(
+  public func tryToRead(
     _ index: Int, _ entries: inout [UInt], into words: inout [UInt]
   ) -> UInt? {
     entries.removeAll(keepingCapacity: true)

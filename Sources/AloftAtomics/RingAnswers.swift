@@ -14,6 +14,9 @@ public enum RingPush: UInt8, Sendable {
   case closed
 
   @inlinable @inline(__always)
+  public var isAccepted: Bool { rawValue <= RingPush.acceptedMustServe.rawValue }
+
+  @inlinable @inline(__always)
   public static func == (left: RingPush, right: RingPush) -> Bool {
     left.rawValue == right.rawValue
   }
@@ -32,6 +35,9 @@ public enum RingPop: UInt8, Sendable {
   case busy
   /// Nothing, and nothing will come.
   case closed
+
+  @inlinable @inline(__always)
+  public var isItem: Bool { rawValue <= RingPop.itemMustServe.rawValue }
 
   @inlinable @inline(__always)
   public static func == (left: RingPop, right: RingPop) -> Bool {

@@ -17,6 +17,14 @@ enum Code {
   static let closed = Int32(ALOFT_ECLOSED)
   static let wrongThread = Int32(ALOFT_EWRONGTHREAD)
   static let limit = Int32(ALOFT_ELIMIT)
+  static let full = Int32(ALOFT_EFULL)
+  static let nameTaken = Int32(ALOFT_ENAMETAKEN)
+  static let noName = Int32(ALOFT_ENONAME)
+  static let notOwner = Int32(ALOFT_ENOTOWNER)
+  static let foreign = Int32(ALOFT_EFOREIGN)
+  static let stale = Int32(ALOFT_ESTALE)
+  static let upstream = Int32(ALOFT_EUPSTREAM)
+  static let failed = Int32(ALOFT_EFAILED)
 }
 
 /// A refusal: its code and its one sentence, which `aloft_last_error_message` tells.
@@ -38,7 +46,7 @@ struct Failure: Error {
       case .system: error.errno > 0 ? -error.errno : Code.invalid
       case .connectionLimit, .listenerLimit, .loopLimit, .timerLimit, .mailboxLimit, .childLimit:
         Code.limit
-      case .nameTaken: Code.invalid
+      case .nameTaken: Code.nameTaken
       case .inboxFull: Code.wouldBlock
       case .descriptorLimit: Code.descriptorLimit
       case .closed: Code.shutDown

@@ -12,6 +12,7 @@ final class Runtime: @unchecked Sendable {
   let loops: [EventLoop]
   let options: LoopGroupOptions
   let listeners: ListenerTable
+  let names: Names
   /// Nil for an attached runtime.
   private let group: LoopGroup?
   private let isShutDown = Atomic<Bool>(false)
@@ -27,6 +28,7 @@ final class Runtime: @unchecked Sendable {
     self.options = options
     self.group = group
     loops = group.loops
+    names = group.names
     listeners = ListenerTable()
     draining = Atomic(loops.count)
     unsafe onEnded = nil
@@ -45,6 +47,7 @@ final class Runtime: @unchecked Sendable {
     self.options = options
     group = nil
     loops = [hosted.loop]
+    names = hosted.names
     listeners = ListenerTable()
     draining = Atomic(1)
     unsafe onEnded = nil

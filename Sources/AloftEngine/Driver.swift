@@ -6,8 +6,8 @@
 package protocol Driver: AnyObject {
   /// The memory that events' data lies in: a write of bytes from there needs no copy.
   var arena: UnsafeRawBufferPointer { get }
-  /// At the end of a turn, or before the first: events' data lies in `memory` from now on, which has
-  /// the arena's size and stays the caller's. What lies in the arena before it stays as it is.
+  /// At the end of a turn, or before the first: events' data lies in `memory` from now on, which
+  /// has the arena's size and stays the caller's. What lies in the arena before it stays as it is.
   func exchangeArena(for memory: UnsafeMutableRawPointer)
   /// Monotonic nanoseconds.
   func now() -> UInt64

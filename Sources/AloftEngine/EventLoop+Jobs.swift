@@ -57,7 +57,7 @@ extension EventLoop {
     unsafe hold?.release()
   }
 
-  private func sendUnrefused(_ word: UInt) {
+  func sendUnrefused(_ word: UInt) {
     if isCurrent, !ended.load(ordering: .relaxed) {
       unsafe hot.pointee.jobs.append(word)
       return
@@ -141,6 +141,16 @@ extension EventLoop {
 
   /// Messages go to their mailboxes at once, jobs wait their turn.
   private func sort(_ words: UnsafeMutableBufferPointer<UInt>, _ count: Int) {
+    // Each header's line is in the sender's cache. Writing to all of them first has the lines come
+    // at the same time; one after the other, each would be waited for.
+    let tick = unsafe UInt32(truncatingIfNeeded: hot.pointee.tick)
+    for index in 0..<count {
+      let word = unsafe words[index]
+      if word & Tag.mask == Tag.message {
+        let block = MessageBlock(address: word & ~Tag.mask)
+        unsafe block.header.pointee.arrived = tick
+      }
+    }
     for index in 0..<count {
       let word = unsafe words[index]
       if word & Tag.mask == Tag.message {
@@ -164,7 +174,10 @@ extension EventLoop {
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
     case Tag.executor: runTaskJob(word)
-    case Tag.message: deliver(MessageBlock(address: word & ~Tag.mask))
+    case Tag.message:
+      let block = MessageBlock(address: word & ~Tag.mask)
+      unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
+      deliver(block)
     default:
       adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
     }

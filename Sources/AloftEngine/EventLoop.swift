@@ -64,6 +64,7 @@ package final class EventLoop: @unchecked Sendable {
       throw EngineError(
         .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
     }
+    Self.keyMade
     self.number = number
     self.position = position
     self.options = options
@@ -121,14 +122,20 @@ package final class EventLoop: @unchecked Sendable {
 
   // MARK: The thread
 
-  private static let currentKey: pthread_key_t = {
+  // Atomic and not lazy, which would cost each message a call. No key has the number of this.
+  private static let currentKey = Atomic<pthread_key_t>(.max)
+
+  /// Made with the first loop.
+  private static let keyMade: Void = {
     var key = pthread_key_t()
     precondition(unsafe pthread_key_create(&key, nil) == 0, "no thread-specific key left")
-    return key
+    currentKey.store(key, ordering: .releasing)
   }()
 
   /// Where the loop whose thread this is lies in memory; 0 elsewhere. Counts no reference.
-  static var currentAddress: UInt { unsafe UInt(bitPattern: pthread_getspecific(currentKey)) }
+  static var currentAddress: UInt {
+    unsafe UInt(bitPattern: pthread_getspecific(currentKey.load(ordering: .relaxed)))
+  }
 
   /// The loop whose thread this is.
   package static var current: EventLoop? {
@@ -138,7 +145,9 @@ package final class EventLoop: @unchecked Sendable {
   /// The same, unretained: for what happens with each message.
   @inline(__always)
   static var unretainedCurrent: Unmanaged<EventLoop>? {
-    guard let pointer = unsafe pthread_getspecific(currentKey) else { return nil }
+    guard let pointer = unsafe pthread_getspecific(currentKey.load(ordering: .relaxed)) else {
+      return nil
+    }
     return unsafe Unmanaged<EventLoop>.fromOpaque(pointer)
   }
 
@@ -151,14 +160,15 @@ package final class EventLoop: @unchecked Sendable {
   package func enterThread() {
     unsafe LoopTable.entries[number].loop = unsafe .passUnretained(self)
     unsafe LoopTable.entries[number].thread.store(UInt(pthread_self()), ordering: .releasing)
-    unsafe pthread_setspecific(Self.currentKey, Unmanaged.passUnretained(self).toOpaque())
+    unsafe pthread_setspecific(
+      Self.currentKey.load(ordering: .relaxed), Unmanaged.passUnretained(self).toOpaque())
     unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
   }
 
   /// The reverse, after the driver has run.
   package func leaveThread() {
     leaveEpoch()
-    pthread_setspecific(Self.currentKey, nil)
+    pthread_setspecific(Self.currentKey.load(ordering: .relaxed), nil)
     messages.flush()
     _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)

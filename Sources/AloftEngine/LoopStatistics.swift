@@ -49,6 +49,11 @@ package struct StatisticsSnapshot: Sendable {
   package var turns: UInt64 = 0
   package var sleeps: UInt64 = 0
   package var timersFired: UInt64 = 0
+  package var takenOver: UInt64 = 0
+  package var takenCopied: UInt64 = 0
+  package var takenAtLimit: UInt64 = 0
+  package var messagesPointed: UInt64 = 0
+  package var messagesStaged: UInt64 = 0
 
   package init() {}
 
@@ -67,5 +72,10 @@ package struct StatisticsSnapshot: Sendable {
     turns += s.turns.load(ordering: .relaxed)
     sleeps += s.sleeps.load(ordering: .relaxed)
     timersFired += s.timersFired.load(ordering: .relaxed)
+    takenOver += s.takenOver.load(ordering: .relaxed)
+    takenCopied += s.takenCopied.load(ordering: .relaxed)
+    takenAtLimit += s.takenAtLimit.load(ordering: .relaxed)
+    messagesPointed += s.messagesPointed.load(ordering: .relaxed)
+    messagesStaged += s.messagesStaged.load(ordering: .relaxed)
   }
 }

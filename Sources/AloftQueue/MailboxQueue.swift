@@ -64,6 +64,14 @@ public struct MailboxQueue {
     return take(waiting.trailingZeroBitCount)
   }
 
+  /// The next one unless it is another class's turn; nil when none waits. For reading ahead.
+  @inlinable @inline(__always)
+  public var first: MessageBlock? {
+    if waiting == 0 { return nil }
+    let last = unsafe newest[unchecked: waiting.trailingZeroBitCount]
+    return unsafe MessageBlock(address: MessageBlock(address: last).header.pointee.link)
+  }
+
   @usableFromInline
   mutating func popOfSeveral() -> MessageBlock {
     guard passes == Self.passesMax else {
@@ -79,6 +87,9 @@ public struct MailboxQueue {
     if waiting == 0 { return nil }
     return take(7 - waiting.leadingZeroBitCount)
   }
+
+  /// For tests, which put this mistake in: those passed over are never remembered.
+  package mutating func forgetPasses() { passes = 0 }
 
   /// When the message that has waited longest arrived, in the clock of `arrived`; nil without any.
   public var oldestArrival: UInt32? {

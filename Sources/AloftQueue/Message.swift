@@ -25,9 +25,9 @@ public struct Message: ~Copyable, Sendable {
 
   @inlinable public var count: Int { unsafe Int(block.header.pointee.count) }
 
-  /// Another message of the same bytes, which are read-only from then on. It has a header of its own,
-  /// for whoever queues it; up to `copiedBySharingMax` bytes are copied with it, more are referred
-  /// to, which costs an atomic addition, and a subtraction when it ends.
+  /// Another message of the same bytes, which are read-only from then on. It has a header of its
+  /// own, for whoever queues it; up to `copiedBySharingMax` bytes are copied with it, more are
+  /// referred to, which costs an atomic addition, and a subtraction when it ends.
   public borrowing func share() -> Message {
     let count = self.count
     let other: MessageBlock
@@ -53,6 +53,23 @@ public struct Message: ~Copyable, Sendable {
 
   /// To copy so many bytes costs less than two locked instructions, one of them elsewhere.
   @inlinable public static var copiedBySharingMax: Int { 256 }
+
+  /// The bytes. Whoever has the message may read them for as long as it has it.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get {
+      let span = unsafe RawSpan(
+        _unsafeStart: block.header.pointee.bytes, byteCount: Int(block.header.pointee.count))
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The sender's to use: a kind, a number to answer to. 0 at first. It goes with this message, and
+  /// not with the bytes: messages that share them have a tag each.
+  @inlinable public var tag: UInt64 {
+    get { unsafe block.header.pointee.tag }
+    set { unsafe block.header.pointee.tag = newValue }
+  }
 
   /// The bytes, for as long as `body` runs.
   @inlinable
@@ -148,7 +165,7 @@ extension MessagePool {
 
   /// Once, before the first pool: how to find the pool of the calling thread, its address or 0. The
   /// engine knows threads, this module doesn't.
-  public static func findThreadPool(by function: @convention(c) () -> UInt) {
+  public static func findPools(by function: @convention(c) () -> UInt) {
     threadPool.store(unsafe unsafeBitCast(function, to: UInt.self), ordering: .releasing)
   }
 

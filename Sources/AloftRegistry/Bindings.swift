@@ -27,8 +27,7 @@ struct Bindings: ~Copyable {
   private let pool = BindingPool()
   private let words = OwnerWords()
 
-  /// Bytes of nodes.
-  var bytes: Int { pool.bytes }
+  var bytes: Int { pool.bytes + words.bytes }
 
   private func list(_ word: HardwareMemory) -> List { List(memory: word, nodes: pool.nodes) }
 
@@ -73,9 +72,9 @@ struct Bindings: ~Copyable {
     let list = list(word)
     let first = List.first(of: word.loadAcquire(0))
     // A hint; the node may be another owner's by now.
-    guard first != 0,
-      BindingLink(word: pool.nodes.memory(of: first).loadRelaxed(1)).depth <= Self.shortList
-    else { return }
+    if first == 0 { return }
+    let link = BindingLink(word: pool.nodes.memory(of: first).loadRelaxed(1))
+    if link.depth > Self.shortList { return list.markStale(generation: owner.generation) }
     var found = false
     tidy(owner, list, sweep: sweep) { other in
       if found || other != node { return true }

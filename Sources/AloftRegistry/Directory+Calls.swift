@@ -22,12 +22,11 @@ extension Directory {
   public func look(_ id: UInt64) -> Target? { ids.find(id) }
   public func look(_ id: WideID) -> Target? { wideIDs.find(id) }
 
-  /// Looks many names up at once, as `look`: waiting for memory overlaps.
+  /// Looks up to 16 names up at once, as `look`: waiting for memory overlaps.
   public func look(
-    _ names: UnsafeBufferPointer<UnsafeRawBufferPointer>,
-    _ body: (_ place: Int, _ target: Target?) -> Void
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ target: Target?) -> Void
   ) {
-    unsafe self.names.table.find(names) { body($0, $1.map { Target(word: $0) }) }
+    unsafe names.table.pointee.find(keys) { body($0, $1.map { Target(word: $0) }) }
   }
 
   public func find(_ key: RegistryKey) -> Target? {
@@ -177,13 +176,14 @@ extension Directory {
   public var groupCount: Int { count(groups) }
   /// Bytes of the tables and of the reverse index.
   public var memoryBytes: Int {
-    names.table.memoryBytes + groups.table.memoryBytes + ids.table.memoryBytes
-      + wideIDs.table.memoryBytes + bindings.bytes
+    unsafe names.table.pointee.memoryBytes + groups.table.pointee.memoryBytes
+      + ids.table.pointee.memoryBytes
+      + wideIDs.table.pointee.memoryBytes + bindings.bytes
   }
 
   /// Calls `body` for each name of bytes, in no order, until it answers false. Nobody is stopped.
   public func forEachName(_ body: (UnsafeRawBufferPointer, Target) -> Bool) {
-    unsafe names.table.forEach { name, value in
+    unsafe names.table.pointee.forEach { name, value in
       guard let target = Self.resolve(Target(word: value)) else { return true }
       return unsafe body(name, target)
     }
@@ -204,7 +204,7 @@ extension Directory {
   }
 
   public func forEachGroup(_ body: (UnsafeRawBufferPointer, GroupMembers) -> Bool) {
-    unsafe groups.table.forEach { name, value in
+    unsafe groups.table.pointee.forEach { name, value in
       let record = Record(Target(word: value))
       let state = record.state
       return unsafe state.count == 0

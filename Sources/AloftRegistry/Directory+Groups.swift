@@ -3,7 +3,7 @@ import AloftAtomics
 /// Groups, and who watches what.
 extension Directory {
   func join(_ key: NameKey, _ member: Target) throws(RegistryError) {
-    if member.loop != nil, unsafe !host.isAlive(member) {
+    if member.loop != nil, !isAlive(member) {
       throw RegistryError(.ownerEnded, holder: member, "\(member) has ended, or never was")
     }
     if enter(group: key, member) { try bind(groups, key.hash, member) }

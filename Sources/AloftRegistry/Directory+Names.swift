@@ -43,7 +43,7 @@ extension Directory {
         }
       }
       // The name of one who has just ended is about to go.
-      if unsafe holder.loop == nil || host.isAlive(holder) {
+      if holder.loop == nil || isAlive(holder) {
         throw RegistryError(
           .nameTaken, holder: holder, "the name \(space.describe(key)) is taken by \(holder)")
       }
@@ -58,7 +58,7 @@ extension Directory {
     guard target.loop != nil else { return }
     let node = Bindings.Node(hash: hash, kind: space.kind)
     let outcome = bindings.bind(target, node) {
-      unsafe host.arrangeEnd(of: target)
+      arrangeEnd(of: target)
     } displaced: { owner, node in
       sweep(node, owner)
     }
@@ -81,7 +81,7 @@ extension Directory {
 
   private func check(_ target: Target) throws(RegistryError) {
     guard target.loop != nil else { return }
-    if unsafe !host.isAlive(target) {
+    if !isAlive(target) {
       throw RegistryError(.ownerEnded, holder: target, "\(target) has ended, or never was")
     }
   }

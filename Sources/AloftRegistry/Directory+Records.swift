@@ -52,6 +52,7 @@ extension Directory {
       if state.isSealed { return .sealed }
       if state.count == 0 { return .absent }
       if state[0] != expected { return .held(state[0]) }
+      if expected == target { return .same }
       let change = NameChange(gone: expected, came: target)
       if exchange(record, state, members: [target], kind, change) { return .done }
     }

@@ -1,12 +1,15 @@
 public import AloftAtomics
-import Synchronization
 
-/// What the registry's logic asks of whoever runs it.
-public protocol DirectoryHost: AnyObject, Sendable {
+/// What the registry's logic asks of whoever runs it. A class to inherit from, so that to ask
+/// counts no reference.
+open class DirectoryHost: @unchecked Sendable {
+  // @unchecked: no stored properties; subclasses prove their own.
+  public init() {}
+
   /// Any thread: whether the owner lives; if so, its end will be told to `Directory.end`.
-  func arrangeEnd(of owner: Target) -> Bool
+  open func arrangeEnd(of owner: Target) -> Bool { false }
   /// Any thread: whether the owner lives, as far as can be told from here.
-  func isAlive(_ owner: Target) -> Bool
+  open func isAlive(_ owner: Target) -> Bool { false }
 }
 
 /// The registry's logic: names and groups, whom they stand for, and who hears of it.
@@ -19,18 +22,21 @@ public protocol DirectoryHost: AnyObject, Sendable {
 /// to bind it to its owner. An owner that has ended by then refuses the binding, and the name is
 /// taken out again; one that ends later finds it. So no name stays behind.
 ///
-/// **Threads**: any, for all calls, pinned in `Epochs.shared`. No call waits for another thread, but for writers of the same line of a table.
+/// **Threads**: any, for all calls, pinned in `Epochs.shared`. No call waits for another thread,
+/// but for writers of the same line of a table.
 @safe
 public final class Directory: @unchecked Sendable {
   // @unchecked: the tables are any thread's; `host` is set once, before any other call.
   let names: NameSpace
+  /// For look-ups of names without a step on the way.
+  public let looker: NameLooker
   let groups: NameSpace
   let ids: IDSpace<UInt64>
   let wideIDs: IDSpace<WideID>
   let bindings = Bindings()
   /// Records that stand for nobody, by kind: they are in the tables and don't count.
   private let vacant = WordBlock(words: Kind.all * MemoryLine.words)
-  unowned(unsafe) var host: any DirectoryHost
+  private var host: Unmanaged<DirectoryHost>! = nil
 
   /// Which table a node of ``Bindings`` refers to.
   enum Kind {
@@ -41,23 +47,37 @@ public final class Directory: @unchecked Sendable {
     static let all = 4
   }
 
-  /// - Parameters:
-  ///   - seed: random, so that names from outside can't be chosen to meet in one line.
-  ///   - host: outlives the directory.
-  public init(seed: UInt64, capacity: Int = 0, memory: HashMemory, host: any DirectoryHost) {
+  /// - Parameter seed: random, so that names from outside can't be chosen to meet in one line.
+  public init(seed: UInt64, capacity: Int = 0, memory: HashMemory) {
     names = NameSpace(
       kind: Kind.name, table: NameTable(seed: seed, capacity: capacity, memory: memory))
+    looker = unsafe NameLooker(names.table.pointee)
     groups = NameSpace(kind: Kind.group, table: NameTable(seed: seed, memory: memory))
     ids = IDSpace(kind: Kind.id, table: IDTable(seed: seed, memory: memory))
     wideIDs = IDSpace(kind: Kind.wideID, table: WideIDTable(seed: seed, memory: memory))
-    unsafe self.host = host
+  }
+
+  /// Once, before any other call. `host` outlives the directory's use.
+  public func attach(_ host: DirectoryHost) { unsafe self.host = .passUnretained(host) }
+
+  func isAlive(_ owner: Target) -> Bool {
+    unsafe host._withUnsafeGuaranteedRef { $0.isAlive(owner) }
+  }
+
+  func arrangeEnd(of owner: Target) -> Bool {
+    unsafe host._withUnsafeGuaranteedRef { $0.arrangeEnd(of: owner) }
   }
 
   deinit {
+    looker.free()
     names.forEach { _, target in freeRecord(target) }
     groups.forEach { _, target in freeRecord(target) }
     ids.forEach { _, target in freeRecord(target) }
     wideIDs.forEach { _, target in freeRecord(target) }
+    names.free()
+    groups.free()
+    ids.free()
+    wideIDs.free()
   }
 
   private func freeRecord(_ target: Target) -> Bool {
@@ -71,7 +91,9 @@ public final class Directory: @unchecked Sendable {
 
   // MARK: Names
 
-  public func key(_ bytes: UnsafeRawBufferPointer) -> NameKey { unsafe names.table.key(bytes) }
+  public func key(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    unsafe names.table.pointee.key(bytes)
+  }
 
   // MARK: What was retired
 

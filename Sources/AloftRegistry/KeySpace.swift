@@ -29,74 +29,100 @@ protocol KeySpace: ~Copyable {
   func forEach(_ body: (Key, Target) -> Bool)
 }
 
-struct NameSpace: ~Copyable, KeySpace {
+/// Names by their bytes. An address, so that to pass it on copies no table.
+@safe
+struct NameSpace: KeySpace {
   let kind: UInt
-  let table: NameTable
+  let table: UnsafeMutablePointer<NameTable>
 
-  var count: Int { table.count }
+  init(kind: UInt, table: consuming NameTable) {
+    self.kind = kind
+    unsafe self.table = .allocate(capacity: 1)
+    unsafe self.table.initialize(to: table)
+  }
+
+  func free() {
+    unsafe table.deinitialize(count: 1)
+    unsafe table.deallocate()
+  }
+
+  var count: Int { unsafe table.pointee.count }
 
   func find(_ key: NameKey) -> Target? {
-    table.find(key).map { Target(word: $0) }
+    unsafe table.pointee.find(key).map { Target(word: $0) }
   }
   func insert(_ key: NameKey, _ target: Target) -> Target? {
-    table.insert(key, target.word).map { Target(word: $0) }
+    unsafe table.pointee.insert(key, target.word).map { Target(word: $0) }
   }
   func replace(_ key: NameKey, _ expected: Target, with target: Target) -> HashChange {
-    table.replace(key, expected: expected.word, with: target.word)
+    unsafe table.pointee.replace(key, expected: expected.word, with: target.word)
   }
   func remove(_ key: NameKey, _ expected: Target) -> HashChange {
-    table.remove(key, expected: expected.word)
+    unsafe table.pointee.remove(key, expected: expected.word)
   }
 
   func describe(_ key: NameKey) -> String { key.description }
   func hash(_ key: NameKey) -> UInt { key.hash }
   func replace(hash: UInt, _ target: Target, with other: Target) -> Bool {
-    table.replace(hash: hash, expected: target.word, with: other.word)
+    unsafe table.pointee.replace(hash: hash, expected: target.word, with: other.word)
   }
   func remove(hash: UInt, _ target: Target) -> Bool {
-    table.remove(hash: hash, value: target.word)
+    unsafe table.pointee.remove(hash: hash, value: target.word)
   }
   func target(hash: UInt, where body: (Target) -> Bool) -> Target? {
-    table.value(hash: hash) { body(Target(word: $0)) }.map { Target(word: $0) }
+    unsafe table.pointee.value(hash: hash) { body(Target(word: $0)) }.map { Target(word: $0) }
   }
 
   func forEach(_ body: (NameKey, Target) -> Bool) {
-    unsafe table.forEach { name, value in
-      return body(unsafe table.key(name), Target(word: value))
+    unsafe table.pointee.forEach { name, value in
+      return body(unsafe table.pointee.key(name), Target(word: value))
     }
   }
 }
 
-struct IDSpace<ID: HashKey>: ~Copyable, KeySpace {
+/// The same for numbers.
+@safe
+struct IDSpace<ID: HashKey>: KeySpace {
   let kind: UInt
-  let table: IDTableOf<ID>
+  let table: UnsafeMutablePointer<IDTableOf<ID>>
 
-  var count: Int { table.count }
+  init(kind: UInt, table: consuming IDTableOf<ID>) {
+    self.kind = kind
+    unsafe self.table = .allocate(capacity: 1)
+    unsafe self.table.initialize(to: table)
+  }
 
-  func find(_ key: ID) -> Target? { table.find(key).map { Target(word: $0) } }
+  func free() {
+    unsafe table.deinitialize(count: 1)
+    unsafe table.deallocate()
+  }
+
+  var count: Int { unsafe table.pointee.count }
+
+  func find(_ key: ID) -> Target? { unsafe table.pointee.find(key).map { Target(word: $0) } }
   func insert(_ key: ID, _ target: Target) -> Target? {
-    table.insert(key, target.word).map { Target(word: $0) }
+    unsafe table.pointee.insert(key, target.word).map { Target(word: $0) }
   }
   func replace(_ key: ID, _ expected: Target, with target: Target) -> HashChange {
-    table.replace(key, expected: expected.word, with: target.word)
+    unsafe table.pointee.replace(key, expected: expected.word, with: target.word)
   }
   func remove(_ key: ID, _ expected: Target) -> HashChange {
-    table.remove(key, expected: expected.word)
+    unsafe table.pointee.remove(key, expected: expected.word)
   }
 
   func describe(_ key: ID) -> String { "\(key)" }
-  func hash(_ key: ID) -> UInt { table.hash(key) }
+  func hash(_ key: ID) -> UInt { unsafe table.pointee.hash(key) }
   func replace(hash: UInt, _ target: Target, with other: Target) -> Bool {
-    table.replace(hash: hash, expected: target.word, with: other.word)
+    unsafe table.pointee.replace(hash: hash, expected: target.word, with: other.word)
   }
   func remove(hash: UInt, _ target: Target) -> Bool {
-    table.remove(hash: hash, value: target.word)
+    unsafe table.pointee.remove(hash: hash, value: target.word)
   }
   func target(hash: UInt, where body: (Target) -> Bool) -> Target? {
-    table.value(hash: hash) { body(Target(word: $0)) }.map { Target(word: $0) }
+    unsafe table.pointee.value(hash: hash) { body(Target(word: $0)) }.map { Target(word: $0) }
   }
 
   func forEach(_ body: (ID, Target) -> Bool) {
-    table.forEach { body($0, Target(word: $1)) }
+    unsafe table.pointee.forEach { body($0, Target(word: $1)) }
   }
 }

@@ -29,6 +29,22 @@ struct OwnerWords: ~Copyable {
     }
   }
 
+  /// Bytes of the chunks and of the blocks that name them.
+  var bytes: Int {
+    var words = 0
+    for directory in 0..<(2 * Self.loopsMax) {
+      guard let block = unsafe Self.pointer(directories.memory.loadAcquire(directory)) else {
+        continue
+      }
+      words += Self.chunkCount(directory)
+      for chunk in 0..<Self.chunkCount(directory)
+      where unsafe HardwareMemory(base: block).loadAcquire(chunk) != 0 {
+        words += 1 << Self.chunkBits
+      }
+    }
+    return (words + 2 * Self.loopsMax) * MemoryLayout<UInt>.stride
+  }
+
   /// The owner's word; nil when nobody of its chunk was ever named.
   func find(_ owner: Target) -> HardwareMemory? {
     guard let directory = Self.directory(of: owner),

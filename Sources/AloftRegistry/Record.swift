@@ -67,7 +67,8 @@ struct Record: Equatable {
 
 /// One state of a ``Record``; immutable once it is published.
 ///
-///     16 bytes for `Epochs` | version | members << 32, sealed << 63, watches | members … | watches …
+///     16 bytes for `Epochs` | version | members << 32, sealed << 63, watches |
+///     members … | watches …
 @safe
 struct RecordState {
   let pointer: UnsafeMutablePointer<UInt>

@@ -28,9 +28,12 @@ public struct Target: Hashable, Sendable {
   @inlinable @inline(__always)
   var isRecord: Bool { word & 7 == 4 }
 
-  /// A mailbox by its raw ID, or a connection by its own.
+  /// A mailbox by its raw ID, or a connection by its own. An even one was never given out; so that
+  /// it isn't taken for something else, it becomes one of a node that there isn't.
   @inlinable @inline(__always)
-  public static func mailbox(_ rawValue: UInt64) -> Target { Target(word: rawValue) }
+  public static func mailbox(_ rawValue: UInt64) -> Target {
+    Target(word: rawValue & 1 != 0 ? rawValue : rawValue | 0xFF &<< 56 | 1)
+  }
   @inlinable @inline(__always)
   public static func connection(_ rawValue: UInt64) -> Target {
     Target(word: rawValue &<< 4 & ~(0xFF &<< 60) | 2)

@@ -31,6 +31,8 @@ package final class SimDriver: Driver {
   /// The operations carried out, while `logsOperations` is set: kind and bytes, segments included.
   package var operationLog: [(kind: OperationKind, bytes: Int)] = []
   package var logsOperations = false
+  /// Percentage of wake-ups that get lost: a fault that is built in on purpose.
+  package var losesWakes = 0
 
   private var token: UInt64 = 0
   private var turnAt: UInt64?
@@ -59,6 +61,7 @@ package final class SimDriver: Driver {
   }
 
   package func exchangeArena(for memory: UnsafeMutableRawPointer) {
+    if isArenaLent, world.options.fault == .keepArena { return }
     let count = unsafe arenaMemory.count
     if !isArenaLent { unsafe arenaMemory.deallocate() }
     isArenaLent = true
@@ -156,6 +159,7 @@ package final class SimDriver: Driver {
   package func now() -> UInt64 { world.now }
 
   package func wake() {
+    if losesWakes > 0, world.random.chance(losesWakes) { return }
     if isPolling { wakePending = true } else { poke() }
   }
 

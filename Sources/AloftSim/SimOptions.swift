@@ -52,6 +52,8 @@ package enum SimFault: Sendable, CaseIterable {
   case loseBytes
   /// The end of a stream is reported twice.
   case endTwice
+  /// The arena is not exchanged: what messages refer to is received into again.
+  case keepArena
 }
 
 /// A process of the world: what its loops share.

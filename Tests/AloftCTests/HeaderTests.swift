@@ -1,9 +1,13 @@
 import Foundation
 import Testing
 
-/// The header alone: every dialect takes it, and the library exports what it declares.
+/// The headers alone: every dialect takes them, and the library exports what they declare.
 struct HeaderTests {
-  static let header = Workbench.root.appendingPathComponent("include/aloft.h")
+  static let include = Workbench.root.appendingPathComponent("include")
+  /// aloft.h and its parts, each of which can be included by itself.
+  static let headers = ["aloft.h"] + parts
+  static let parts = FileManager.default.enumerator(atPath: include.path + "/aloft")!
+    .map { "aloft/\($0)" }.sorted()
 
   /// Compiler, language, dialect.
   static let dialects: [(tool: String, language: String, standard: String)] = [
@@ -11,18 +15,23 @@ struct HeaderTests {
     ("clang++", "c++", "c++17"), ("clang++", "c++", "c++20"), ("g++", "c++", "c++17"),
   ]
 
-  @Test("Each dialect takes the header without a warning", arguments: dialects.indices)
+  @Test("Each dialect takes each header without a warning", arguments: dialects.indices)
   func compiles(index: Int) throws {
     let (tool, language, standard) = Self.dialects[index]
     // Debian's gcc comes without its C++ half.
     guard tool != "g++" || Workbench.has(tool) else { return }
-    let text = "#include \"aloft.h\"\n#include \"aloft.h\"\nint main(void) { return ALOFT_OK; }\n"
     let suffix = language == "c" ? "c" : "cc"
-    let file = try Workbench.write(text, to: "header-\(tool)-\(standard).\(suffix)")
+    let files = try Self.headers.map { header in
+      let line = "#include \"\(header)\"\n"
+      let name = header.replacingOccurrences(of: "/", with: "-").dropLast(2)
+      return try Workbench.write(
+        line + line + "int main(void) { return ALOFT_OK; }\n",
+        to: "header-\(name)-\(tool)-\(standard).\(suffix)")
+    }
     try Workbench.run(
       tool,
-      ["-std=\(standard)", "-fsyntax-only", "-I", Self.header.deletingLastPathComponent().path]
-        + Workbench.warnings + [file.path])
+      ["-std=\(standard)", "-fsyntax-only", "-I", Self.include.path] + Workbench.warnings
+        + files.map(\.path))
   }
 
   /// Names of functions that a header declares.
@@ -45,10 +54,21 @@ struct HeaderTests {
       })
   }
 
+  @Test("aloft.h includes every part")
+  func whole() throws {
+    let text = try String(
+      contentsOf: Self.include.appendingPathComponent("aloft.h"), encoding: .utf8)
+    #expect(Self.parts.count > 2)
+    for part in Self.parts { #expect(text.contains("#include \"\(part)\"\n")) }
+  }
+
   // A function that is declared and not implemented is not diagnosed by the compiler.
-  @Test("The library exports every function of the header, and no other")
+  @Test("The library exports every function of the headers, and no other")
   func symbols() throws {
-    let declared = Self.declared(try String(contentsOf: Self.header, encoding: .utf8))
+    let declared = try Self.headers.reduce(into: Set<String>()) { all, header in
+      let file = Self.include.appendingPathComponent(header)
+      all.formUnion(Self.declared(try String(contentsOf: file, encoding: .utf8)))
+    }
     let exported = Self.exported(
       try Workbench.run("nm", ["-D", "--defined-only", Workbench.library.path]))
     #expect(declared.count > 30)

@@ -7,7 +7,8 @@ import Testing
 struct ProgramTests {
   /// A sanitizer has a malloc of its own, and `quiet` can't count that.
   private static let programs =
-    ["echo", "loops", "lives", "errors", "host"] + (Workbench.sanitizer == nil ? ["quiet"] : [])
+    ["echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool"]
+    + (Workbench.sanitizer == nil ? ["quiet"] : [])
 
   @Test(
     "C programs do what the header says",

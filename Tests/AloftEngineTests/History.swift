@@ -1,4 +1,5 @@
 import AloftEngine
+import AloftQueue
 import AloftSim
 
 /// A handler that does, at each call, something by chance, and holds what it is told against what
@@ -48,9 +49,39 @@ final class Wanderer: ConnectionHandler, @unchecked Sendable {
     act(id)
   }
 
+  /// Messages made of what was received, with where in the stream it begins.
+  private var kept: [(block: MessageBlock, at: Int)] = []
+
+  deinit { for (block, _) in kept { MessageBlock.release(block) } }
+
+  /// Keeps a part of what is being received as a message, and lets go of others.
+  private func keep(_ bytes: UnsafeRawBufferPointer, _ at: Int) {
+    let from = history.random.below(bytes.count)
+    let part = UnsafeRawBufferPointer(rebasing: bytes[from...])
+    kept.append((loop.takeReceived(part), at + from))
+    while !kept.isEmpty, history.random.chance(40) {
+      letGo(kept.remove(at: history.random.below(kept.count)))
+    }
+  }
+
+  private func letGo(_ message: (block: MessageBlock, at: Int)) {
+    for (place, byte) in message.block.bytes.enumerated()
+    where byte != history.stream[message.at + place] {
+      history.fault("byte \(message.at + place) of the stream is wrong in a message")
+      break
+    }
+    MessageBlock.release(message.block)
+  }
+
+  func letGoOfAll() {
+    for message in kept { letGo(message) }
+    kept = []
+  }
+
   override func received(_ id: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
     told(id, "received")
     let at = tracks[id]?.received ?? 0
+    if history.random.chance(50) { keep(bytes, at) }
     if tracks[id]?.ended == true { history.fault("received after ended") }
     for (place, byte) in bytes.enumerated() where byte != history.stream[at + place] {
       history.fault("byte \(at + place) of the stream is wrong")
@@ -121,8 +152,13 @@ final class Wanderer: ConnectionHandler, @unchecked Sendable {
     var count = history.random.below(200)
     if history.random.chance(10) { count *= 20 }
     guard track.sent + count <= history.stream.count else { return }
-    let result = history.stream[track.sent..<track.sent + count].withUnsafeBytes {
-      loop.write(id, $0)
+    let asMessage = history.random.chance(30)
+    let result = history.stream[track.sent..<track.sent + count].withUnsafeBytes { bytes in
+      guard asMessage else { return loop.write(id, bytes) }
+      let block = EventLoop.newMessage(copying: bytes)
+      let result = loop.write(id, adopting: block)
+      if result != .accepted { MessageBlock.release(block) }
+      return result
     }
     if result == .accepted {
       tracks[id]!.sent += count
@@ -208,6 +244,7 @@ final class History {
       }
     }
     world.end()
+    for handler in handlers { handler.letGoOfAll() }
     checkEnds()
     return faults + world.violations
   }

@@ -42,8 +42,8 @@ extension MessageMemoryTests {
       }
     }
 
-    /// Each thread makes messages for the others in turn and frees what it gets. One in `withoutPool`
-    /// threads has no pool and only frees.
+    /// Each thread makes messages for the others in turn and frees what it gets. The last
+    /// `freers` threads have no pool and only free.
     private func exchange(threads: Int, messages: Int, endEarly: Bool, freers: Int = 0) {
       let exchange = Exchange(threads + freers)
       let received = (0..<threads + freers).map { _ in Outcome(0) }

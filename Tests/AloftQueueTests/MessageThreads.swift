@@ -26,7 +26,7 @@ enum ThreadPool {
 
   private static let prepared: Void = {
     precondition(pthread_key_create(&key, nil) == 0)
-    MessagePool.findThreadPool { UInt(bitPattern: pthread_getspecific(ThreadPool.key)) }
+    MessagePool.findPools { UInt(bitPattern: pthread_getspecific(ThreadPool.key)) }
   }()
 
   /// The calling thread is the pool's owner from here on; of none with nil.

@@ -42,7 +42,9 @@ struct DocumentTests {
     "README's examples are the files that are compiled",
     arguments: [
       ("swift", "Benchmarks/example-echo/EchoServer.swift"),
+      ("swift", "Benchmarks/example-workers/Workers.swift"),
       ("c", "Benchmarks/example-echo-c/echo_server.c"),
+      ("c", "Benchmarks/example-tally-c/tally.c"),
     ])
   func examples(language: String, path: String) throws {
     let example = try Checkout.current.text(path).text

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// README's examples do what README says: each is started as a process of its own, echoes over real
-/// sockets, and ends with its standard input.
+/// README's examples do what README says: each is started as a process of its own and ends with its
+/// standard input.
 struct ExampleTests {
   @Test("The Swift example echoes both ways, and ends when standard input does")
   func swift() throws {
@@ -14,22 +14,57 @@ struct ExampleTests {
   /// The way a C program does it: a compiler, the header and the shared library.
   @Test("The C example, built by the C compiler, does the same")
   func c() throws {
+    try Self.withProgram("Benchmarks/example-echo-c/echo_server.c") { program in
+      let port = try Client.freePort()
+      try echoes(program, ["127.0.0.1:\(port)"], ports: [port])
+    }
+  }
+
+  @Test("A worker that fails is started again, with its name and what waits for it")
+  func workers() throws {
+    let program = LinkageTests.products.appendingPathComponent("example-workers")
+    let output = try Self.output(of: program, input: "a\nb\nboom\nc\n")
+    #expect(output == "1 a\n2 b\n1 c\n")
+  }
+
+  @Test("The C example of a mailbox with a name counts what it is sent")
+  func tally() throws {
+    try Self.withProgram("Benchmarks/example-tally-c/tally.c") { program in
+      let output = try Self.output(of: program, input: "a\nb\n")
+      #expect(output == "1 a\n2 b\n")
+    }
+  }
+
+  private static func output(of program: URL, input: String) throws -> String {
+    let (process, to, from) = (Process(), Pipe(), Pipe())
+    process.executableURL = program
+    process.standardInput = to
+    process.standardOutput = from
+    try process.run()
+    try to.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    try to.fileHandleForWriting.close()
+    let output = from.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    return String(decoding: output, as: UTF8.self)
+  }
+
+  private static func withProgram(_ source: String, _ body: (URL) throws -> Void) throws {
     let root = Checkout.current.root.path
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("aloft-example-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    let program = folder.appendingPathComponent("echo_server")
+    let program = folder.appendingPathComponent("program")
     let products = LinkageTests.products.path
     _ = try Tool.output(
       "cc",
       [
         "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", "\(root)/include",
-        "\(root)/Benchmarks/example-echo-c/echo_server.c", "-o", program.path,
+        "\(root)/\(source)", "-o", program.path,
         "-L", products, "-lAloftC", "-Wl,-rpath,\(products)",
       ])
-    let port = try Client.freePort()
-    try echoes(program, ["127.0.0.1:\(port)"], ports: [port])
+    try body(program)
   }
 
   private func echoes(_ program: URL, _ arguments: [String], ports: [UInt16]) throws {

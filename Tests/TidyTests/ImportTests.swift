@@ -16,7 +16,7 @@ struct ImportTests {
     switch module {
     case "AloftAtomics": ["Synchronization"]
     // No C, no clock, no socket, no random source, and not each other.
-    case let name where logic.contains(String(name)): ["AloftAtomics"]
+    case let name where logic.contains(String(name)): ["AloftAtomics", "Synchronization"]
     case "AloftEngine": belowEngine.union(system)
     case "AloftUV": belowWings.union(system).union(["CAloftLoop"])
     case "AloftSim": belowWings.union(system)

@@ -27,6 +27,21 @@ struct MicroSlots: ~Copyable {
     }
   }
 
+  /// So many slices and nothing else, to be counted by `script/instructions`: with look-ups, or the
+  /// loop around them alone.
+  consuming func run(slices: Int, looking: Bool) {
+    for _ in 0..<slices {
+      if looking { slice() } else { emptySlice() }
+    }
+  }
+
+  @inline(never)
+  private mutating func emptySlice() {
+    var sum: UInt32 = 0
+    for _ in 0..<MicroRound.slice { sum &+= handles[Int(order.next(count))].generation }
+    precondition(sum != 0)
+  }
+
   /// The handles are read from a table in random order: their own cache line counts, too.
   @inline(never)
   private mutating func slice() {

@@ -2,26 +2,19 @@ import Aloft
 import Glibc
 import Synchronization
 
-/// What is sent: who, to whom, the how-manieth from the one to the other, and when, if it is timed.
-struct QueuePayload {
-  static let bytes = 64
-  static let sender = 0
-  static let receiver = 4
-  static let sequence = 8
-  static let sentAt = 16
-}
-
 /// The shape of one run.
 struct QueueShape {
   var loops = 2
   var receivers = 100
   var producers = 2
   var messages = 10_000_000
+  /// Of each mailbox.
   var capacity = 8_192
-  /// Messages sent to one loop and not yet handled, at most: a producer beyond it waits.
-  var window = 16_384
-  /// Messages that a producer on a loop sends before others have their turn.
-  var burst = 1_024
+  /// Messages sent to one loop and not yet handled, at most: a producer beyond it waits, so that
+  /// nothing need be refused.
+  var window = 8_192
+  /// Messages that a loop's producers send before the loop sees to something else.
+  var burst = 512
   /// One in so many carries the time.
   var timedOneIn = 1_024
 }
@@ -32,63 +25,78 @@ func queueClock() -> UInt64 {
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-/// Counters of one loop or producer, on lines of their own.
-@safe
-struct QueueCounter: ~Copyable {
-  let value: UnsafeMutablePointer<Atomic<Int>>
-
-  init() {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
-    value = raw.bindMemory(to: Atomic<Int>.self, capacity: 1)
-    value.initialize(to: Atomic(0))
-  }
-
-  deinit { UnsafeMutableRawPointer(value).deallocate() }
+/// A counter on a line of its own.
+func queueCounter() -> UnsafeMutablePointer<Atomic<Int>> {
+  let raw = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
+  let counter = raw.bindMemory(to: Atomic<Int>.self, capacity: 1)
+  counter.initialize(to: Atomic(0))
+  return counter
 }
+
+/// What is sent, 64 bytes: from whom to whom, the how-manieth from the one to the other, and when,
+/// if it is timed.
+typealias QueuePayload = (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
 
 /// Receives on one loop, for all its mailboxes: holds every message against what must come next.
 final class QueueReceiver: MailboxHandler, @unchecked Sendable {
   // @unchecked: one loop alone calls; read when all is over.
-  let producers: Int
+  private let producers: Int
   /// The next number from each producer to each receiver.
-  let expected: UnsafeMutablePointer<UInt64>
-  var handled = 0
-  var outOfOrder = 0
-  var duplicated = 0
-  var foreign = 0
-  var latencies: [UInt64] = []
-  let published: UnsafeMutablePointer<Atomic<Int>>
+  private let expected: UnsafeMutablePointer<UInt64>
+  /// Handled of each producer, and by the loop in all.
+  let handledFrom: [UnsafeMutablePointer<Atomic<Int>>]
+  let published = queueCounter()
+  private let fromThreads: Bool
+  private(set) var handled = 0
+  private(set) var outOfOrder = 0
+  private(set) var duplicated = 0
+  private(set) var latencies: [UInt64] = []
 
-  init(receivers: Int, producers: Int, published: UnsafeMutablePointer<Atomic<Int>>) {
-    self.producers = producers
-    self.published = published
-    expected = .allocate(capacity: receivers * producers)
-    expected.initialize(repeating: 0, count: receivers * producers)
-    latencies.reserveCapacity(1 << 16)
+  init(_ shape: QueueShape, fromThreads: Bool) {
+    producers = shape.producers
+    self.fromThreads = fromThreads
+    handledFrom = (0..<shape.producers).map { _ in queueCounter() }
+    expected = .allocate(capacity: shape.receivers * producers)
+    expected.initialize(repeating: 0, count: shape.receivers * producers)
+    latencies.reserveCapacity(shape.messages / shape.timedOneIn + 1_024)
   }
 
-  deinit { expected.deallocate() }
+  deinit {
+    expected.deallocate()
+    published.deallocate()
+    for counter in handledFrom { counter.deallocate() }
+  }
 
   func received(_ mailbox: Mailbox, _ message: consuming Message) throws {}
 
   func received(_ batch: inout MailboxBatch) throws {
     let receiver = Int(batch.context)
     let row = expected + receiver * producers
+    let (producers, fromThreads) = (producers, fromThreads)
     var count = 0
-    while let message = batch.next() {
-      count &+= 1
-      message.withUnsafeBytes { bytes in
-        let sender = Int(bytes.load(fromByteOffset: QueuePayload.sender, as: UInt32.self))
-        let target = Int(bytes.load(fromByteOffset: QueuePayload.receiver, as: UInt32.self))
-        let sequence = bytes.load(fromByteOffset: QueuePayload.sequence, as: UInt64.self)
-        let sentAt = bytes.load(fromByteOffset: QueuePayload.sentAt, as: UInt64.self)
+    handledFrom.withUnsafeBufferPointer { handledFrom in
+      while let message = batch.next() {
+        count &+= 1
+        let (route, sequence, sentAt) = message.withUnsafeBytes {
+          (
+            $0.load(as: UInt64.self), $0.load(fromByteOffset: 8, as: UInt64.self),
+            $0.load(fromByteOffset: 16, as: UInt64.self)
+          )
+        }
+        let sender = Int(truncatingIfNeeded: route & 0xFFFF_FFFF)
         if sentAt != 0 { latencies.append(queueClock() &- sentAt) }
-        if target != receiver || sender >= producers {
-          foreign &+= 1
+        if Int(truncatingIfNeeded: route &>> 32) != receiver || sender >= producers {
+          outOfOrder &+= 1
         } else if row[sender] == sequence {
           row[sender] = sequence &+ 1
         } else {
           note(row + sender, sequence)
+        }
+        // A loop's producers are held back by the loop's count, threads each by their own.
+        if fromThreads, sender < producers {
+          let counter = handledFrom[sender]
+          counter.pointee.store(
+            counter.pointee.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
         }
       }
     }
@@ -110,14 +118,14 @@ final class QueueReceiver: MailboxHandler, @unchecked Sendable {
 /// One producer's work: message after message to the receivers in turn.
 struct QueueProducer {
   let number: Int
-  let mailboxes: [Mailbox]
+  private let mailboxes: [Mailbox]
   /// The loop of each receiver.
-  let loopOf: [Int]
-  var left: Int
-  var next: Int
-  var sequences: [UInt64]
-  var refused = 0
-  var sent = 0
+  private let loopOf: [Int]
+  private(set) var left: Int
+  private var next: Int
+  private var sequences: [UInt64]
+  private(set) var refused = 0
+  private(set) var sent = 0
 
   init(_ number: Int, _ mailboxes: [Mailbox], _ loopOf: [Int], messages: Int) {
     self.number = number
@@ -130,22 +138,23 @@ struct QueueProducer {
 
   /// Sends up to `most`; the number for each loop is added to `counts`.
   @inline(__always)
-  mutating func send(_ most: Int, timedOneIn: Int, _ counts: UnsafeMutablePointer<Int>) {
+  mutating func send(
+    _ most: Int, timedOneIn: Int, _ counts: UnsafeMutablePointer<Int>,
+    _ send: (Mailbox, RawSpan) -> SendResult
+  ) {
     let most = min(most, left)
     var sent = 0
-    let number = UInt32(number)
-    let timing = timedOneIn - 1
+    var to = next
+    let (timing, left, route) = (timedOneIn - 1, left, UInt64(number))
     mailboxes.withUnsafeBufferPointer { mailboxes in
       loopOf.withUnsafeBufferPointer { loopOf in
         sequences.withUnsafeMutableBufferPointer { sequences in
           while sent < most {
-            let to = next
-            var payload = (
-              UInt64(number) | UInt64(to) << 32, sequences[to], UInt64(0), UInt64(0), UInt64(0),
-              UInt64(0), UInt64(0), UInt64(0)
+            var payload: QueuePayload = (
+              route | UInt64(to) &<< 32, sequences[to], 0, 0, 0, 0, 0, 0
             )
             if (left &- sent) & timing == 0 { payload.2 = queueClock() }
-            let result = withUnsafeBytes(of: &payload) { mailboxes[to].send($0.bytes) }
+            let result = withUnsafeBytes(of: &payload) { send(mailboxes[to], $0.bytes) }
             guard result == .accepted else {
               refused += 1
               break
@@ -153,12 +162,13 @@ struct QueueProducer {
             sequences[to] &+= 1
             counts[loopOf[to]] &+= 1
             sent &+= 1
-            next = to &+ 1 == mailboxes.count ? 0 : to &+ 1
+            to = to &+ 1 == mailboxes.count ? 0 : to &+ 1
           }
         }
       }
     }
-    left -= sent
+    next = to
+    self.left -= sent
     self.sent += sent
   }
 }
@@ -166,7 +176,6 @@ struct QueueProducer {
 struct QueueOutcome {
   var seconds = 0.0
   var sent = 0
-  var handled = 0
   var lost = 0
   var duplicated = 0
   var outOfOrder = 0
@@ -174,140 +183,56 @@ struct QueueOutcome {
   var latencies: [UInt64] = []
 }
 
-/// Producers on the loops themselves.
-final class QueueLoopProducers: @unchecked Sendable {
-  // @unchecked: one loop's thread uses it; read when all is over.
-  let loop: EventLoop
-  var producers: [QueueProducer]
+/// A runtime with the receivers' mailboxes, dealt out over its loops.
+final class QueueRig: Sendable {
   let shape: QueueShape
-  /// Handled, by loop; and sent, by producing loop and target loop.
-  let handled: [UnsafeMutablePointer<Atomic<Int>>]
-  let sent: [[UnsafeMutablePointer<Atomic<Int>>]]
-  let mine: Int
-  let counts: UnsafeMutablePointer<Int>
-  let done: @Sendable () -> Void
-  var turn = 0
+  let runtime: Runtime
+  let mailboxes: [Mailbox]
+  let loopOf: [Int]
+  let receivers: [QueueReceiver]
 
-  init(
-    _ loop: EventLoop, mine: Int, _ producers: [QueueProducer], _ shape: QueueShape,
-    handled: [UnsafeMutablePointer<Atomic<Int>>], sent: [[UnsafeMutablePointer<Atomic<Int>>]],
-    done: @escaping @Sendable () -> Void
-  ) {
-    self.loop = loop
-    self.mine = mine
-    self.producers = producers
+  init(_ shape: QueueShape, fromThreads: Bool = true) async throws {
     self.shape = shape
-    self.handled = handled
-    self.sent = sent
-    self.done = done
-    counts = .allocate(capacity: shape.loops)
-    counts.initialize(repeating: 0, count: shape.loops)
+    var options = Runtime.Options(eventLoops: shape.loops)
+    // Room for all that may be under way to a loop, so that its inbox need refuse nothing either.
+    options.inboxCapacity = shape.window
+    runtime = try Runtime(options)
+    let loops = runtime.eventLoops
+    receivers = loops.map { _ in QueueReceiver(shape, fromThreads: fromThreads) }
+    loopOf = (0..<shape.receivers).map { $0 % shape.loops }
+    var opened: [Mailbox] = []
+    for receiver in 0..<shape.receivers {
+      opened.append(
+        try await runtime.mailbox(
+          MailboxOptions(capacity: shape.capacity), on: loops[loopOf[receiver]],
+          context: UInt64(receiver), handler: receivers[loopOf[receiver]]))
+    }
+    mailboxes = opened
   }
 
-  func start() { again() }
+  func handled(from producer: Int) -> Int {
+    receivers.reduce(0) { $0 + $1.handledFrom[producer].pointee.load(ordering: .relaxed) }
+  }
 
-  private func again() {
-    do {
-      try loop.execute { self.step() }
-    } catch {
-      preconditionFailure("\(error)")
+  /// Looks on, from a thread that is neither a loop's nor a producer's. Gives up after a minute in
+  /// which the loss shows.
+  func waitUntilHandled(_ total: Int, since start: UInt64) {
+    while receivers.reduce(0, { $0 + $1.published.pointee.load(ordering: .acquiring) }) < total {
+      usleep(500)
+      if queueClock() - start > 60_000_000_000 { return }
     }
   }
 
-  private var room: Int {
-    var room = Int.max
-    for target in 0..<shape.loops {
-      var out = -handled[target].pointee.load(ordering: .acquiring)
-      for source in 0..<shape.loops {
-        out += source == mine
-          ? counts[target] : sent[source][target].pointee.load(ordering: .relaxed)
-      }
-      room = min(room, shape.window - out)
-    }
-    return room
+  func outcome(_ producers: [QueueProducer], nanoseconds: UInt64) async -> QueueOutcome {
+    await runtime.shutdown(within: .seconds(1))
+    var outcome = QueueOutcome(seconds: Double(nanoseconds) / 1e9)
+    outcome.sent = producers.reduce(0) { $0 + $1.sent }
+    outcome.refused = producers.reduce(0) { $0 + $1.refused }
+    let handled = receivers.reduce(0) { $0 + $1.handled }
+    outcome.duplicated = receivers.reduce(0) { $0 + $1.duplicated }
+    outcome.outOfOrder = receivers.reduce(0) { $0 + $1.outOfOrder }
+    outcome.latencies = receivers.flatMap(\.latencies)
+    outcome.lost = outcome.sent - handled + outcome.duplicated
+    return outcome
   }
-
-  private func step() {
-    // Whoever has a receiver's loop to itself still leaves room for the other producers' bursts.
-    let room = min(shape.burst, self.room / shape.loops)
-    if room > 0 {
-      let share = max(1, room / producers.count)
-      var left = room
-      for _ in producers.indices where left > 0 {
-        turn = turn + 1 == producers.count ? 0 : turn + 1
-        let amount = min(share, left)
-        producers[turn].send(amount, timedOneIn: shape.timedOneIn, counts)
-        left -= amount
-      }
-      for target in 0..<shape.loops {
-        sent[mine][target].pointee.store(counts[target], ordering: .releasing)
-      }
-    }
-    if producers.allSatisfy({ $0.left == 0 }) { done() } else { again() }
-  }
-}
-
-func runQueueOnLoops(_ shape: QueueShape) async throws -> QueueOutcome {
-  let runtime = try Runtime(.init(eventLoops: shape.loops))
-  let handledCounters = (0..<shape.loops).map { _ in queueCounter() }
-  let sentCounters = (0..<shape.loops).map { _ in (0..<shape.loops).map { _ in queueCounter() } }
-  var receivers: [QueueReceiver] = []
-  var mailboxes: [Mailbox] = Array(repeating: Mailbox(rawValue: 0), count: shape.receivers)
-  let loops = runtime.eventLoops
-  let options = MailboxOptions(capacity: shape.capacity)
-  for (index, _) in loops.enumerated() {
-    receivers.append(
-      QueueReceiver(
-        receivers: shape.receivers, producers: shape.producers,
-        published: handledCounters[index]))
-  }
-  let loopOf = (0..<shape.receivers).map { $0 % shape.loops }
-  for receiver in 0..<shape.receivers {
-    mailboxes[receiver] = try await runtime.mailbox(
-      options, on: loops[loopOf[receiver]], context: UInt64(receiver),
-      handler: receivers[loopOf[receiver]])
-  }
-  let per = shape.messages / shape.producers
-  let finished = Atomic<Int>(0)
-  _ = finished
-  let all = mailboxes
-  var teams: [QueueLoopProducers] = []
-  for (index, loop) in loops.enumerated() {
-    let mine = (0..<shape.producers).filter { $0 % shape.loops == index }
-      .map { QueueProducer($0, all, loopOf, messages: per) }
-    guard !mine.isEmpty else { continue }
-    teams.append(
-      QueueLoopProducers(
-        loop, mine: index, mine, shape, handled: handledCounters, sent: sentCounters, done: {}))
-  }
-  let start = queueClock()
-  for team in teams { team.start() }
-  let total = per * shape.producers
-  while handledCounters.reduce(0, { $0 + $1.pointee.load(ordering: .acquiring) }) < total {
-    usleep(200)
-    if queueClock() - start > 60_000_000_000 { break }
-  }
-  let end = queueClock()
-  await runtime.shutdown(within: .seconds(1))
-  var outcome = QueueOutcome()
-  outcome.seconds = Double(end - start) / 1e9
-  for team in teams {
-    outcome.sent += team.producers.reduce(0) { $0 + $1.sent }
-    outcome.refused += team.producers.reduce(0) { $0 + $1.refused }
-  }
-  for receiver in receivers {
-    outcome.handled += receiver.handled
-    outcome.duplicated += receiver.duplicated
-    outcome.outOfOrder += receiver.outOfOrder
-    outcome.latencies += receiver.latencies
-  }
-  outcome.lost = outcome.sent - outcome.handled
-  return outcome
-}
-
-func queueCounter() -> UnsafeMutablePointer<Atomic<Int>> {
-  let raw = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
-  let counter = raw.bindMemory(to: Atomic<Int>.self, capacity: 1)
-  counter.initialize(to: Atomic(0))
-  return counter
 }

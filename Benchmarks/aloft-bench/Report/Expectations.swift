@@ -55,6 +55,8 @@ private let registryRows: [Expectation] = [
   .init(scenario: "3-registry", figure: "registrations_per_s", bar: .atLeast(5e6)),
   .init(scenario: "3-registry", figure: "p99_us", seed: 12_300),
   .init(scenario: "3-registry", figure: "lost", bar: .exactly(0)),
+  .init(scenario: "3-registry", figure: "bytes_per_name", bar: .atMost(64)),
+  .init(scenario: "3-registry", figure: "max_pause_us", bar: .atMost(1_000)),
 ]
 
 private let queueRows: [Expectation] = [

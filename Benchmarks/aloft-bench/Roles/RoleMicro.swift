@@ -5,7 +5,8 @@ struct RoleMicro: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "role-micro", abstract: "A brick under test.", shouldDisplay: false)
 
-  @Argument(help: "ids or names COUNT CORE CORE; queue PAIRS CORE CORE; slots COUNT CORE CORE.")
+  @Argument(
+    help: "ids, names, queue, pool-owner, pool-thread or slots; how many; a core and another one.")
   var words: [String]
 
   func run() throws {
@@ -17,6 +18,11 @@ struct RoleMicro: ParsableCommand {
     switch words[0] {
     case "ids": MicroIDs.serve(count: numbers[0], cores: cores)
     case "names": MicroNames.serve(count: numbers[0], cores: cores)
+    case "queue": MicroQueue.serve(pairs: Int(numbers[0]), cores: cores)
+    case "pool-owner": try PoolBench.serve(.ownLoop)
+    case "pool-thread": try PoolBench.serve(numbers[0] == 2 ? .twoThreads : .oneThread)
+    case "slots-run": MicroSlots(count: 1000).run(slices: Int(numbers[0]), looking: true)
+    case "slots-loop": MicroSlots(count: 1000).run(slices: Int(numbers[0]), looking: false)
     case "slots": MicroSlots(count: Int(numbers[0])).serve(cores: cores)
     default: throw BenchError("role-micro does not know `\(words[0])`")
     }

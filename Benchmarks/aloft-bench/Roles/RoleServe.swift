@@ -52,17 +52,3 @@ private final class EchoHandler: ConnectionHandler {
     connection.write(bytes)
   }
 }
-
-/// Runs a task to its end while this thread, the main one, waits.
-private func waitFor<Value: Sendable>(
-  _ body: @escaping @Sendable () async throws -> Value
-) throws -> Value {
-  let done = DispatchSemaphore(value: 0)
-  nonisolated(unsafe) var result: Result<Value, any Error>?
-  Task.detached {
-    do { result = .success(try await body()) } catch { result = .failure(error) }
-    done.signal()
-  }
-  done.wait()
-  return try result!.get()
-}

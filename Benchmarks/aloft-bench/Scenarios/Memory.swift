@@ -16,16 +16,18 @@ struct MemoryScenario: Scenario {
       let plan = SpreadPlan(
         sockets: sockets, descriptorsMax: context.machine.descriptorsMax, processesMin: 4)
     else { throw BenchError("\(context.machine.descriptorsMax) descriptors are not enough") }
+    let mailboxes = server == .aloft ? try mailboxes(context) : []
     let layouts = ConnectionLayout.allCases
-    return try measureEach(layouts, name: { $0.config(plan) }) { layout in
-      let fits = layout.servers(plan) * context.machine.descriptorsMax > sockets
-      guard fits || server.hasPrivateDescriptors else {
-        let name = layout.config(plan)
-        context.progress.noteOnce("\(Self.id) \(name): \(server.rawValue) has no such tables")
-        return []
+    return try mailboxes
+      + measureEach(layouts, name: { $0.config(plan) }) { layout in
+        let fits = layout.servers(plan) * context.machine.descriptorsMax > sockets
+        guard fits || server.hasPrivateDescriptors else {
+          let name = layout.config(plan)
+          context.progress.noteOnce("\(Self.id) \(name): \(server.rawValue) has no such tables")
+          return []
+        }
+        return try measure(layout, plan, context)
       }
-      return try measure(layout, plan, context)
-    }
   }
 
   private func measure(

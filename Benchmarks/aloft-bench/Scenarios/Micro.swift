@@ -27,7 +27,7 @@ struct MicroScenario: Scenario {
 
   func run(_ context: RunContext) throws -> [Figure] {
     context.progress.step(Self.id)
-    let shapes = Self.tables(quick: context.quick) + [Self.slots]
+    let shapes = Self.tables(quick: context.quick) + Self.queues + Self.pools + [Self.slots]
     return try measureEach(shapes, name: \.config) { shape in
       try shape.figures(context, rounds: context.size(9, quick: 3))
     }
@@ -55,6 +55,16 @@ struct MicroScenario: Scenario {
       config: "mpmc \(pairs)p\(pairs)c", words: ["queue", String(pairs)],
       measurements: [.init(order: "hop", config: "capacity=1024", figure: "item_ns")],
       peers: .queue)
+  }
+
+  /// No library of the system has such pools: they are held against the bars alone.
+  private static let pools = [
+    ("pool owner-loop", ["pool-owner", "1"]), ("pool one-thread", ["pool-thread", "1"]),
+    ("pool two-threads", ["pool-thread", "2"]),
+  ].map { config, words in
+    MicroShape(
+      config: config, words: words,
+      measurements: [.init(order: "cycle", config: "size=16", figure: "cycle_ns")])
   }
 
   private static let slots = MicroShape(

@@ -29,6 +29,7 @@ extension EventLoop {
         handler: .passRetained(handler), context: context))
     unsafe hot.pointee.mail.table.counts(slot).initialize(to: MailboxCounts())
     unsafe hot.pointee.mail.gates.refusals(slot).pointee.store(0, ordering: .relaxed)
+    unsafe hot.pointee.mail.gates.depth(slot).pointee.store(0, ordering: .relaxed)
     unsafe hot.pointee.mail.gates.gate(slot).open(
       generation: generation, capacity: flags.contains(.bounded) ? options.capacity : nil,
       shareLog2: options.shareLog2(loops: max(siblings.count, 1)))
@@ -185,6 +186,7 @@ extension EventLoop {
       flags.contains(.failed) ? .failed : flags.contains(.shutdown) ? .shutdown : .closed
     mailStatistics.closed.add(1)
     let handler = unsafe state.pointee.handler
+    unsafe forgetMade(handler)
     unsafe handler?._withUnsafeGuaranteedRef { $0.closed(id, reason) }
     unsafe hot.pointee.mail.table.remove(slot)
     unsafe handler?.release()
@@ -216,6 +218,12 @@ extension EventLoop {
     return place.gate.watch(generation: id.generation)
   }
 
+  /// For tests, which put this mistake in: a credit comes back that nobody took.
+  package static func giveBackCredit(_ id: MailboxID) {
+    guard let place = MailboxGates.place(id), place.gate.load().isBounded else { return }
+    place.gate.giveBack(generation: id.generation, credits: 1)
+  }
+
   /// Any thread: whether the mailbox takes messages.
   package static func isOpen(_ id: MailboxID) -> Bool {
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
@@ -238,11 +246,33 @@ extension EventLoop {
     preconditionOnLoop()
     guard let state = unsafe findMailbox(id) else { return }
     if let handler {
-      if let old = unsafe state.pointee.handler { unsafe hot.pointee.mail.retired.append(old) }
+      if let old = unsafe state.pointee.handler {
+        unsafe forgetMade(old)
+        unsafe hot.pointee.mail.retired.append(old)
+      }
       unsafe state.pointee.handler = .passRetained(handler)
     }
     unsafe state.pointee.flags.remove(.suspended)
     unsafe makeReady(id.slot, state)
+  }
+
+  /// What the rim made of a user's handler when it last opened a mailbox, to use it once more.
+  package func handlerMade(of key: ObjectIdentifier) -> MailboxHandler? {
+    preconditionOnLoop()
+    guard unsafe hot.pointee.mail.madeOf == key else { return nil }
+    return unsafe hot.pointee.mail.made?.takeUnretainedValue()
+  }
+
+  /// The handler is some mailbox's, who keeps it.
+  package func noteHandler(_ handler: MailboxHandler, madeOf key: ObjectIdentifier) {
+    unsafe hot.pointee.mail.madeOf = key
+    unsafe hot.pointee.mail.made = unsafe .passUnretained(handler)
+  }
+
+  private func forgetMade(_ handler: Unmanaged<MailboxHandler>?) {
+    guard unsafe handler?.toOpaque() == hot.pointee.mail.made?.toOpaque() else { return }
+    unsafe hot.pointee.mail.madeOf = nil
+    unsafe hot.pointee.mail.made = nil
   }
 
   /// The word that the mailbox was opened with; 0 when the ID is stale.

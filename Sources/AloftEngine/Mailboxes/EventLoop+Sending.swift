@@ -48,8 +48,9 @@ extension EventLoop {
       let result = unsafe reserve(id, hot.pointee.mail.gates.gate(id.slot))
       if result != .accepted { return result }
     }
-    let block = address(shared, to: id, priority)
+    let block = Self.address(shared, to: id, priority)
     if unsafe !hot.pointee.inTurn { readClockBetweenTurns() }
+    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, id.slot, state)
     return .accepted
   }
@@ -57,10 +58,10 @@ extension EventLoop {
   /// Takes over the reference and writes the address. A block is linked through its own header, so
   /// one that others refer to as well goes in an envelope.
   @inline(__always)
-  func address(
+  static func address(
     _ shared: MessageBlock, to id: MailboxID, _ priority: UInt8
   ) -> MessageBlock {
-    let block = Self.own(shared)
+    let block = own(shared)
     if block != shared { MessageBlock.release(shared) }
     unsafe block.header.pointee.target = id
     unsafe block.header.pointee.priority = priority
@@ -110,7 +111,7 @@ extension EventLoop {
       let result = reserve(id, place.gate)
       if result != .accepted { return result }
     }
-    let block = address(shared, to: id, priority)
+    let block = Self.address(shared, to: id, priority)
     unsafe gather(block.word | Tag.message, box)
     return .accepted
   }
@@ -138,16 +139,16 @@ extension EventLoop {
   private func flush(_ box: UnsafeMutablePointer<Outbox>) {
     let target = unsafe box.pointee.target
     unsafe target._withUnsafeGuaranteedRef { target in
-      let words = unsafe UnsafeBufferPointer(start: box.pointee.words, count: box.pointee.count)
-      let result = unsafe target.inbox.push(contentsOf: words, fromLoop: position)
+      let result = unsafe target.inbox.push(
+        contentsOf: box.pointee.pending, fromLoop: position)
       unsafe box.pointee.removeFirst(result.accepted)
       if result.mustWake { target.driver.wake() }
       if target.ended.load(ordering: .sequentiallyConsistent) {
         // Nobody drains that lane any more but who finds words in it.
         while unsafe box.pointee.count > 0 {
           target.serveLateWords()
-          let rest = unsafe UnsafeBufferPointer(start: box.pointee.words, count: box.pointee.count)
-          let more = unsafe target.inbox.push(contentsOf: rest, fromLoop: position)
+          let more = unsafe target.inbox.push(
+            contentsOf: box.pointee.pending, fromLoop: position)
           unsafe box.pointee.removeFirst(more.accepted)
         }
         target.serveLateWords()

@@ -1,9 +1,10 @@
 import AloftAtomics
-import AloftQueue
+package import AloftQueue
+import Synchronization
 
 /// Messages in: from the inbox to their mailboxes, and from there to the handlers.
 extension EventLoop {
-  /// A message has come to this loop.
+  /// A message has come to this loop, and its `arrived` says when.
   @inline(__always)
   func deliver(_ block: MessageBlock) {
     let id = unsafe block.header.pointee.target
@@ -23,14 +24,15 @@ extension EventLoop {
   func enqueue(
     _ block: MessageBlock, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
-    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe state.pointee.queue.push(block)
     let flags = unsafe state.pointee.flags
     if flags.isDisjoint(with: [.ready, .suspended]) {
       unsafe state.pointee.flags.insert(.ready)
       unsafe hot.pointee.mail.ready.append(UInt(slot))
     }
-    if !flags.isDisjoint(with: [.dropsOldest, .marked]) { unsafe enqueuedMore(slot, state) }
+    if !flags.isDisjoint(with: [.dropsOldest, .marked, .measured]) {
+      unsafe enqueuedMore(slot, state)
+    }
   }
 
   @inline(never)
@@ -42,6 +44,7 @@ extension EventLoop {
     {
       drop(oldest, slot)
     }
+    if unsafe state.pointee.flags.contains(.measured) { unsafe publishDepth(slot, state) }
     if unsafe state.pointee.flags.intersection([.marked, .aboveHigh]) == .marked,
       unsafe state.pointee.queue.depth >= Int(options.highWater)
     {
@@ -105,7 +108,8 @@ extension EventLoop {
     _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>, _ taken: Int
   ) {
     let flags = unsafe state.pointee.flags
-    if flags.isDisjoint(with: [.bounded, .aboveHigh, .draining]) { return }
+    if flags.isDisjoint(with: [.bounded, .aboveHigh, .draining, .measured]) { return }
+    if flags.contains(.measured) { unsafe publishDepth(slot, state) }
     if flags.contains(.bounded), taken > 0 { unsafe giveBack(slot, state, UInt32(taken)) }
     if flags.contains(.aboveHigh) {
       let low = unsafe hot.pointee.mail.options[Int(state.pointee.options)].lowWater
@@ -140,5 +144,26 @@ extension EventLoop {
     } else {
       unsafe endMailbox(slot, state, reason: .failed)
     }
+  }
+}
+
+extension EventLoop {
+  /// The next message of a mailbox, suspended or not, handed to the caller with its reference; nil
+  /// when none waits.
+  package func takeMessage(_ id: MailboxID) -> MessageBlock? {
+    preconditionOnLoop()
+    guard let state = unsafe findMailbox(id), let block = unsafe state.pointee.queue.pop() else {
+      return nil
+    }
+    unsafe hot.pointee.mail.table.counts(id.slot).pointee.handled &+= 1
+    mailStatistics.handled.add(1)
+    unsafe madeRoom(id.slot, state, 1)
+    return block
+  }
+
+  /// For threads that choose among mailboxes by what waits.
+  private func publishDepth(_ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>) {
+    let depth = unsafe UInt32(truncatingIfNeeded: state.pointee.queue.depth)
+    unsafe hot.pointee.mail.gates.depth(slot).pointee.store(depth, ordering: .relaxed)
   }
 }

@@ -106,7 +106,8 @@ extension EventLoop {
   private func admit(
     _ waiting: WaitingSend, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
-    let block = address(waiting.block, to: waiting.id, waiting.priority)
+    let block = Self.address(waiting.block, to: waiting.id, waiting.priority)
+    unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, slot, state)
     waiting.finish(.accepted)
   }

@@ -22,7 +22,7 @@ package struct MailboxOptions: Hashable, Sendable {
   package init() {}
   package init(capacity: UInt32) { self.capacity = capacity }
 
-  func check() throws(EngineError) {
+  package func check() throws(EngineError) {
     guard capacity <= Self.capacityMax else {
       throw EngineError(
         .invalidOption, "capacity is \(capacity); 0 (no bound) to \(Self.capacityMax) are possible")

@@ -52,6 +52,8 @@ struct MailboxFlags: OptionSet {
   @inlinable static var shutdown: MailboxFlags { .init(rawValue: 4_096) }
   /// Somebody wants to hear of the end.
   @inlinable static var watched: MailboxFlags { .init(rawValue: 8_192) }
+  /// Other threads want to know how many messages wait.
+  @inlinable static var measured: MailboxFlags { .init(rawValue: 16_384) }
 }
 
 /// Counters, apart from what is touched with each message.

@@ -91,7 +91,11 @@ struct MailboxTable: ~Copyable {
     guard gates.makeChunk(index),
       let memory = unsafe pages.allocatePages(bytes: Self.stateBytes + Self.countsBytes)
     else { return false }
-    // The pages are zero, as a state that is not in use.
+    // Zero, as a state that is not in use. Each page's first access is to be a write: after a read
+    // the kernel has to change its mind about the page, and to interrupt the other threads for it.
+    unsafe memory.initializeMemory(
+      as: UInt8.self, repeating: 0, count: Self.stateBytes + Self.countsBytes)
+    gates.touch(index)
     unsafe chunks[index] = memory.bindMemory(to: MailboxState.self, capacity: Self.chunkSlots)
     return true
   }
@@ -147,12 +151,29 @@ struct MailboxGates: @unchecked Sendable {
   /// The loop's own thread. False without memory.
   func makeChunk(_ index: Int) -> Bool {
     if unsafe chunks[index].load(ordering: .relaxed) != 0 { return true }
-    var memory: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&memory, 64, Self.chunkBytes) == 0, let memory = unsafe memory
-    else { return false }
-    unsafe memset(memory, 0, Self.chunkBytes)
-    unsafe chunks[index].store(UInt(bitPattern: memory), ordering: .releasing)
+    // Straight from the system, and many chunks at a time: what is not used yet takes no memory,
+    // and malloc's memory, growing on two threads, has the kernel interrupt both with every page.
+    let first = index & ~(Self.chunksAtOnce - 1)
+    let memory = unsafe mmap(
+      nil, Self.chunksAtOnce * Self.chunkBytes, PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory = unsafe memory, UInt(bitPattern: memory) != .max else { return false }
+    for chunk in 0..<Self.chunksAtOnce {
+      let start = unsafe UInt(bitPattern: memory + chunk * Self.chunkBytes)
+      unsafe chunks[first + chunk].store(start, ordering: .releasing)
+    }
     return true
+  }
+
+  private static let chunksAtOnce = 64
+
+  /// The loop's own thread, before a chunk's first use by this loop: writes to each of its pages
+  /// something of no meaning, the refusals of a mailbox that is not open.
+  func touch(_ chunk: Int) {
+    let first = UInt32(chunk << MailboxTable.shift)
+    for slot in stride(from: first, to: first + UInt32(MailboxTable.chunkSlots), by: 256) {
+      unsafe refusals(slot).pointee.store(0, ordering: .relaxed)
+    }
   }
 
   @inline(__always)
@@ -168,8 +189,14 @@ struct MailboxGates: @unchecked Sendable {
 
   /// How often senders were told `full`.
   @inline(__always)
-  func refusals(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt>> {
-    unsafe (word(slot) + 8).assumingMemoryBound(to: Atomic<UInt>.self)
+  func refusals(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    unsafe (word(slot) + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// How many messages wait, where that is published.
+  @inline(__always)
+  func depth(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    unsafe (word(slot) + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
   }
 
   /// Any thread, any ID: nil when no mailbox ever had its slot.
@@ -198,7 +225,13 @@ struct MailboxPlace {
   var gate: MailboxGate { unsafe MailboxGate(at: base) }
 
   func countRefusals(_ count: Int = 1) {
-    let word = unsafe (base + 8).assumingMemoryBound(to: Atomic<UInt>.self)
-    _ = unsafe word.pointee.wrappingAdd(UInt(count), ordering: .relaxed)
+    let word = unsafe (base + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
+    _ = unsafe word.pointee.wrappingAdd(UInt32(truncatingIfNeeded: count), ordering: .relaxed)
+  }
+
+  /// As it was last published, if it is.
+  var depth: UInt32 {
+    let word = unsafe (base + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
+    return unsafe word.pointee.load(ordering: .relaxed)
   }
 }

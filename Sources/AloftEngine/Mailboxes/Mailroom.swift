@@ -10,13 +10,17 @@ struct Mailroom: ~Copyable {
   var ready = WordQueue()
   /// Slots of mailboxes whose `closed` is to be told.
   var finished: [UInt32] = []
+  /// What was made last of a user's handler, for as long as some mailbox keeps it.
+  var madeOf: ObjectIdentifier?
+  var made: Unmanaged<MailboxHandler>?
   /// Handlers that were replaced while they may still be on the stack.
   var retired: [Unmanaged<MailboxHandler>] = unsafe []
   /// Sets of options in use, which mailboxes name by their place here.
   var options: [MailboxOptions] = []
   /// What few mailboxes need, by slot.
   var extras: [UInt32: MailboxExtras] = [:]
-  /// Drained ones whose siblings' last messages are still awaited, and those of the round under way.
+  /// Drained ones whose siblings' last messages are still awaited, and those of the round that is
+  /// under way.
   var unfenced: [MailboxID] = []
   var fencing: [MailboxID] = []
   var fencesLeft = 0
@@ -53,6 +57,8 @@ struct Outbox: ~Copyable {
   let target: Unmanaged<EventLoop>
   var words: UnsafeMutablePointer<UInt>
   var capacity = Outbox.gatherMax * 2
+  /// The first of those that wait, and how many do.
+  var head = 0
   var count = 0
   var listed = false
 
@@ -68,23 +74,32 @@ struct Outbox: ~Copyable {
 
   @inline(__always)
   mutating func append(_ word: UInt) {
-    if count == capacity { grow() }
-    unsafe words[count] = word
+    if head &+ count == capacity { makeRoom() }
+    unsafe words[head &+ count] = word
     count &+= 1
   }
 
   @inline(never)
-  private mutating func grow() {
-    let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)
-    unsafe larger.update(from: words, count: count)
-    unsafe words.deallocate()
-    unsafe words = unsafe larger
-    capacity *= 2
+  private mutating func makeRoom() {
+    if head >= capacity / 2 {
+      unsafe words.update(from: words + head, count: count)
+    } else {
+      let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)
+      unsafe larger.update(from: words + head, count: count)
+      unsafe words.deallocate()
+      unsafe words = unsafe larger
+      capacity *= 2
+    }
+    head = 0
+  }
+
+  var pending: UnsafeBufferPointer<UInt> {
+    unsafe UnsafeBufferPointer(start: words + head, count: count)
   }
 
   mutating func removeFirst(_ taken: Int) {
     count -= taken
-    if count > 0 { unsafe words.update(from: words + taken, count: count) }
+    head = count == 0 ? 0 : head + taken
   }
 }
 

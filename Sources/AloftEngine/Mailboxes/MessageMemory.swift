@@ -30,7 +30,7 @@ enum MessageMemory {
     precondition(made == 0 && madeOwn == 0, "no thread-specific key left")
     currentKey.store(current, ordering: .releasing)
     ownKey.store(own, ordering: .releasing)
-    MessagePool.findThreadPool { MessageMemory.currentAddress }
+    MessagePool.findPools { MessageMemory.currentAddress }
   }()
 
   @inline(__always)

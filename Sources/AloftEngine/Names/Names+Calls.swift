@@ -5,10 +5,16 @@ package import AloftRegistry
 extension Names {
   /// A name of 1 to 255 bytes, which the caller keeps where they are.
   @inline(__always)
-  package func key(_ bytes: UnsafeRawBufferPointer) throws(RegistryError) -> NameKey {
-    if UInt(bitPattern: bytes.count &- 1) >= 255 { throw Self.lengthError(bytes.count) }
-    return unsafe directory.key(bytes)
+  package func hashed(_ bytes: UnsafeRawBufferPointer) -> NameKey {
+    unsafe looker.key(bytes)
   }
+
+  /// A name's hash, for all registries of the process.
+  package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt {
+    unsafe hashFunction.hash(bytes)
+  }
+
+  private static let hashFunction = HashFunction(seed: seed)
 
   @inline(never)
   package static func lengthError(_ count: Int) -> RegistryError {
@@ -23,7 +29,8 @@ extension Names {
   /// Whom a name stands for. Writes nothing.
   @inline(__always)
   package func find(_ name: NameKey) -> Target? {
-    guard let target = directory.look(name) else { return nil }
+    guard let word = looker.find(name) else { return nil }
+    let target = Target(word: word)
     return target.kind == .record ? findWatched(.name(name)) : target
   }
 
@@ -37,8 +44,18 @@ extension Names {
     return target.kind == .record ? findWatched(.wideID(id)) : target
   }
 
+  /// Looks up to 16 names up together.
+  package func find(
+    _ keys: UnsafeBufferPointer<NameKey>, _ body: (_ place: Int, _ target: Target?) -> Void
+  ) {
+    unsafe directory.look(keys) { place, target in
+      guard let target, target.kind == .record else { return body(place, target) }
+      body(place, unsafe findWatched(.name(keys[place])))
+    }
+  }
+
   @inline(never)
-  func findWatched(_ key: RegistryKey) -> Target? { section { $0.find(key) } }
+  package func findWatched(_ key: RegistryKey) -> Target? { section { $0.find(key) } }
 
   // MARK: Changing
 

@@ -35,7 +35,8 @@ extension Names {
   package func send(
     _ message: consuming Message, to name: NameKey, priority: UInt8 = 1
   ) -> RouteResult {
-    guard let target = directory.look(name) else { return .unknown }
+    guard let word = looker.find(name) else { return .unknown }
+    let target = Target(word: word)
     if target.isMailbox {
       return RouteResult(
         EventLoop.send(message, to: MailboxID(rawValue: target.rawValue), priority: priority))
@@ -69,6 +70,26 @@ extension Names {
       return write(message, to: ConnectionID(rawValue: target.rawValue))
     case .word, .record:
       return .unknown
+    }
+  }
+
+  /// Sends a message to each of up to 16 names, which are looked up together.
+  package func send(
+    _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
+    done: (RouteResult) -> Void
+  ) {
+    unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
+      unsafe directory.look(keys) { place, target in
+        // 0 is nobody: a record without an address.
+        unsafe targets[place] = target ?? Target(word: 0)
+      }
+      for place in 0..<keys.count {
+        var target: Target? = unsafe targets[place]
+        if let found = target, !found.isMailbox {
+          target = found.word == 0 ? nil : unsafe find(keys[place])
+        }
+        done(send(message(place), toAny: target, priority: priority))
+      }
     }
   }
 
@@ -182,6 +203,10 @@ extension Names {
     } ?? (0, 0)
   }
 
+  package func memberCount(_ group: NameKey) -> Int {
+    section { directory in directory.withMembers(of: group) { $0.count } } ?? 0
+  }
+
   package func members(_ group: NameKey) -> [Target] {
     section { directory in
       directory.withMembers(of: group) { members in (0..<members.count).map { members[$0] } }
@@ -192,7 +217,14 @@ extension Names {
   package func join(_ group: NameKey, _ member: Target) throws(RegistryError) {
     try check(member)
     try section { directory throws(RegistryError) in
-      guard let loop = elsewhere(member) else { return try directory.join(group: group, member) }
+      guard let loop = elsewhere(member) else {
+        try directory.join(group: group, member)
+        if member.kind == .mailbox {
+          let id = MailboxID(rawValue: member.rawValue)
+          EventLoop.withMailboxLoop(id) { $0.measureMailbox(id) }
+        }
+        return
+      }
       if let binding = try directory.enter(group: group, member) {
         bind(binding, member, on: loop)
       }
@@ -243,8 +275,20 @@ extension EventLoop {
 
 extension EventLoop {
   /// Any thread: about how many messages wait for a mailbox; nil when it has ended. On its own loop
-  /// exact; from elsewhere, for a bounded one what is missing of its credits.
+  /// exact; from elsewhere as its loop last published it, which it does for members of groups.
   static func queuedHint(_ id: MailboxID) -> Int? {
-    0
+    if let loop = unsafe unretainedOwner(of: id) {
+      return unsafe loop._withUnsafeGuaranteedRef { loop in
+        unsafe loop.findMailbox(id)?.pointee.queue.depth
+      }
+    }
+    guard isOpen(id), let place = MailboxGates.place(id) else { return nil }
+    return Int(place.depth)
+  }
+
+  /// On the mailbox's loop: publishes from now on how many messages wait.
+  func measureMailbox(_ id: MailboxID) {
+    guard let state = unsafe findMailbox(id) else { return }
+    unsafe state.pointee.flags.insert(.measured)
   }
 }

@@ -1,4 +1,4 @@
-import AloftAtomics
+package import AloftAtomics
 import AloftQueue
 package import AloftRegistry
 
@@ -8,19 +8,24 @@ package import AloftRegistry
 /// **Threads**: any, for all calls, unless they say otherwise.
 @safe
 package final class Names: DirectoryHost, @unchecked Sendable {
-  // @unchecked: `directory` is set once, in `init`; the rest is immutable.
+  // @unchecked: all is immutable; `directory` is any thread's.
   /// Numbers of the runtime's loops: names belong to owners on these.
-  private let numbers: [Bool]
+  private let numbers: InlineArray<4, UInt64>
   let loops: [EventLoop]
-  private(set) var directory: Directory!
+  let directory: Directory
+  /// The directory's, for look-ups that count no reference.
+  package let looker: NameLooker
 
   /// Before the loops start: they are told to report ends here.
   package init(loops: [EventLoop]) {
-    var numbers = Array(repeating: false, count: ConnectionID.loopsMax)
-    for loop in loops { numbers[loop.number] = true }
+    var numbers = InlineArray<4, UInt64>(repeating: 0)
+    for loop in loops { numbers[loop.number >> 6] |= 1 << UInt64(loop.number & 63) }
     self.numbers = numbers
     self.loops = loops
-    directory = Directory(seed: Self.seed, memory: .hugePages, host: self)
+    directory = Directory(seed: Self.seed, memory: .hugePages)
+    looker = directory.looker
+    super.init()
+    directory.attach(self)
     for loop in loops {
       // The loops run no longer than whoever keeps this.
       loop.addMailboxClosedHook { [unowned self] id, _ in end(.mailbox(id.rawValue)) }
@@ -36,7 +41,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
 
   // MARK: What the logic asks
 
-  package func arrangeEnd(of owner: Target) -> Bool {
+  override package func arrangeEnd(of owner: Target) -> Bool {
     switch owner.kind {
     case .mailbox: EventLoop.watchMailbox(MailboxID(rawValue: owner.rawValue))
     case .connection: markNamed(ConnectionID(rawValue: owner.rawValue))
@@ -44,7 +49,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     }
   }
 
-  package func isAlive(_ owner: Target) -> Bool {
+  override package func isAlive(_ owner: Target) -> Bool {
     switch owner.kind {
     case .mailbox:
       return EventLoop.isOpen(MailboxID(rawValue: owner.rawValue))
@@ -87,7 +92,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     case .connection: number = ConnectionID(rawValue: target.rawValue).loop
     case .word, .record: return
     }
-    guard numbers[number] else { throw Self.foreign(target) }
+    guard numbers[number >> 6] >> UInt64(number & 63) & 1 != 0 else { throw Self.foreign(target) }
   }
 
   private static func foreign(_ target: Target) -> RegistryError {

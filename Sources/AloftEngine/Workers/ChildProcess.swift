@@ -121,10 +121,10 @@ package final class ChildProcess: ConnectionHandler, @unchecked Sendable {
 
   override package func writable(_ id: ConnectionID) { owner?.writable(self) }
 
-  /// It has closed its end, or broken the framing. What it is up to then nobody can tell it any
-  /// more: it is ended.
+  /// It has closed its end; it may live on.
   override package func ended(_ id: ConnectionID) { loop.reset(id) }
 
+  /// One that has broken the framing can't be understood any more, and is ended.
   override package func closed(_ id: ConnectionID, _ reason: CloseReason) {
     connection = nil
     if reason != .local { signal(SIGKILL) }

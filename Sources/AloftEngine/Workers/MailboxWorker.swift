@@ -1,6 +1,7 @@
 import AloftAtomics
 package import AloftQueue
 package import AloftSupervision
+import Synchronization
 
 /// A supervised handler with a mailbox. The handler may fail and be made anew; the mailbox stays,
 /// with its ID and all that waits in it.
@@ -13,7 +14,7 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   package let name: String?
   package let loop: EventLoop
   package let options: WorkerOptions
-  private let make: () throws -> WorkerBehavior
+  private let make: () throws -> any WorkerBehavior
 
   // The supervisor's loop.
   private weak var supervisor: Supervisor?
@@ -21,9 +22,17 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   private var supervisorLoop: EventLoop?
 
   // The worker's loop.
-  package private(set) var mailbox: MailboxID?
+  package private(set) var mailbox: MailboxID? {
+    get {
+      let word = mailboxWord.load(ordering: .relaxed)
+      return word == 0 ? nil : MailboxID(rawValue: word)
+    }
+    set { mailboxWord.store(newValue?.rawValue ?? 0, ordering: .relaxed) }
+  }
+  /// For any thread to read.
+  private let mailboxWord = Atomic<UInt64>(0)
   package private(set) var counts = WorkerCounts()
-  private var behavior: WorkerBehavior?
+  private var behavior: (any WorkerBehavior)?
   /// Closing, because it was told to stop; `closed` follows.
   private var isStopping = false
   /// Its mailbox outlives its handler.
@@ -37,7 +46,7 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   /// - Parameter mailbox: one that is open already on `loop`, without a handler of its own.
   package init(
     name: String? = nil, on loop: EventLoop, options: WorkerOptions = .init(),
-    make: @escaping () throws -> WorkerBehavior
+    make: @escaping () throws -> any WorkerBehavior
   ) {
     self.name = name
     self.loop = loop
@@ -50,6 +59,11 @@ package final class MailboxWorker: MailboxHandler, SupervisedChild, @unchecked S
   }
 
   // MARK: Orders, on the supervisor's loop
+
+  package var place: (supervisor: Supervisor, id: ChildID)? {
+    guard let supervisor, let id else { return nil }
+    return (supervisor, id)
+  }
 
   package func adopted(by supervisor: Supervisor, as id: ChildID) {
     self.supervisor = supervisor

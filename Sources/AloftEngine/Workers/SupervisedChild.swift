@@ -2,8 +2,10 @@ package import AloftSupervision
 
 /// What a supervisor starts and stops. All calls come on the supervisor's loop; the answers are
 /// `Supervisor.childStarted` and `childEnded`, there too, at once or later.
-package protocol SupervisedChild: AnyObject {
+package protocol SupervisedChild: AnyObject, Sendable {
   var name: String? { get }
+  /// Where it is: for the supervisor's loop.
+  var place: (supervisor: Supervisor, id: ChildID)? { get }
   /// Told once, when it is taken in.
   func adopted(by supervisor: Supervisor, as id: ChildID)
   /// Answered by `childStarted`, or `childEnded`.

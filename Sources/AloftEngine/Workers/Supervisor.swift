@@ -88,6 +88,10 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
     return children[Int(id.index)]
   }
 
+  package func child(named name: String) -> (any SupervisedChild)? {
+    find(name).flatMap { child($0) }
+  }
+
   package func forEachChild(_ body: (any SupervisedChild) -> Void) {
     core.forEach { id in
       if let child = children[Int(id.index)] { body(child) }
@@ -154,7 +158,7 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
   package func childEnded(_ id: ChildID, _ how: ChildEnd, _ error: (any Error)? = nil) {
     // A loop that ends takes all its workers with it; nobody is to be restarted.
     guard loop.isRunning else { return }
-    lastError = error
+    if let error { lastError = error }
     guard core.ended(id, how, now: now) else { return }
     perform()
   }
@@ -177,10 +181,10 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
     case .release(let id): children[Int(id.index)]?.release()
     case .remove(let id): forget(id)
     case .restarting(let id, let wait):
-      guard let observer else { return }
-      observer(
-        .restarting(
-          name: children[Int(id.index)]?.name, id, lastError, afterMilliseconds: wait))
+      let error = lastError
+      lastError = nil
+      observer?(
+        .restarting(name: children[Int(id.index)]?.name, id, error, afterMilliseconds: wait))
     case .up:
       let told = onUp
       onUp = nil
@@ -254,6 +258,11 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
 
 /// A supervisor below another, on the same loop.
 extension Supervisor {
+  package var place: (supervisor: Supervisor, id: ChildID)? {
+    guard let parent, let idAsChild else { return nil }
+    return (parent, idAsChild)
+  }
+
   package func adopted(by supervisor: Supervisor, as id: ChildID) {
     precondition(supervisor.loop === loop, "a supervisor lives on the loop of the one above")
     parent = supervisor

@@ -16,18 +16,14 @@ package struct WorkerOptions: Sendable {
 }
 
 /// What a worker does: made anew for each start, used on the worker's loop only.
-///
-/// A class to inherit from and not a protocol, as ``ConnectionHandler``.
-open class WorkerBehavior {
-  package init() {}
-
+package protocol WorkerBehavior: AnyObject {
   /// Before the first message. Throwing fails the start.
-  package func started(_ worker: MailboxWorker) throws {}
-  package func received(_ worker: MailboxWorker, _ message: consuming Message) throws {}
+  func started(_ worker: MailboxWorker) throws
+  func received(_ worker: MailboxWorker, _ message: consuming Message) throws
   /// It is being stopped in order; nothing follows.
-  package func stopping(_ worker: MailboxWorker) {}
+  func stopping(_ worker: MailboxWorker)
   /// One that it is linked to has ended, and it traps that. False: it does not, and fails.
-  package func linkEnded(_ worker: MailboxWorker, _ id: MailboxID) -> Bool { false }
+  func linkEnded(_ worker: MailboxWorker, _ id: MailboxID) -> Bool
 }
 
 /// Counters of one worker, on its loop.

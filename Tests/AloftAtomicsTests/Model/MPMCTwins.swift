@@ -2,8 +2,8 @@ import AloftAtomics
 
 // Rings of several producers and consumers that are wrong on purpose, each in one way.
 
-/// A ring of one slot whose sequence only says "free" or "filled", and not in which lap: a slot that
-/// is claimed and not yet filled is as free as one that came back.
+/// A ring of one slot whose sequence only says "free" or "filled", and not in which lap: a slot
+/// that is claimed and not yet filled is as free as one that came back.
 struct LaplessRing {
   let memory: ModelMemory
 

@@ -62,7 +62,16 @@ final class Model {
   var stepsMax = 400
   /// How many failed attempts of each thread are really made again.
   var retriesMax = 0
+  /// Attempts read words again to see whether they have changed: such a one may go otherwise the
+  /// next time, though what it read last was the newest.
+  var looksTwice = false
   var weakening: Weakening?
+
+  /// What words hold before the first step, where that isn't 0.
+  var initial: [Int: UInt] = [:]
+  /// Words that nobody writes in this case: to read one is no step. To write one is a fault of the
+  /// case.
+  var constants: Range<Int> = 0..<0
 
   private let words: Int
   private var threads: [Thread] = []
@@ -138,6 +147,10 @@ final class Model {
 
   func step(_ operation: Operation) -> UInt {
     var operation = operation
+    if operation.kind != .fence, constants.contains(operation.word) {
+      if operation.kind == .load { return initial[operation.word] ?? 0 }
+      stop(.failure("word \(operation.word) is a constant of this case"))
+    }
     if let weakening { operation.order = weakening.order(for: operation) }
     let thread = threads[current]
     thread.pending = operation
@@ -171,7 +184,9 @@ final class Model {
   // MARK: All executions
 
   func explore() -> Result {
-    state = ModelState(words: words, threads: threads.count, retriesMax: retriesMax)
+    state = ModelState(
+      words: words, threads: threads.count, retriesMax: retriesMax, initial: initial,
+      looksTwice: looksTwice)
     trail.removeAll()
     let visited = VisitedStates()
     var result = Result()

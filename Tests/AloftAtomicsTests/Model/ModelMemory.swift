@@ -6,10 +6,15 @@ struct ModelMemory: AtomicMemory {
   // Unowned: the model outlives its case, and a fiber that is forgotten must not keep it.
   unowned(unsafe) let model: Model
   let origin: Int
+  /// A plain word that each atomic operation reads as well. Whoever frees the memory writes it, and
+  /// so races with every operation that is not over by then.
+  var life: Int?
 
   func advanced(by words: Int) -> ModelMemory {
-    ModelMemory(model: model, origin: origin + words)
+    ModelMemory(model: model, origin: origin + words, life: life)
   }
+
+  private func touch() { if let life { _ = model.plainRead(life) } }
 
   func block(at address: UInt) -> ModelMemory {
     ModelMemory(model: model, origin: Int(bitPattern: address))
@@ -54,18 +59,22 @@ struct ModelMemory: AtomicMemory {
   // MARK: Any order, for litmus tests
 
   func load(_ word: Int, _ order: Operation.Order) -> UInt {
-    model.step(Operation(kind: .load, order: order, word: origin + word))
+    touch()
+    return model.step(Operation(kind: .load, order: order, word: origin + word))
   }
   func store(_ word: Int, _ value: UInt, _ order: Operation.Order) {
+    touch()
     _ = model.step(Operation(kind: .store, order: order, word: origin + word, value: value))
   }
   func exchange(_ word: Int, _ value: UInt, _ order: Operation.Order) -> UInt {
-    model.step(Operation(kind: .exchange, order: order, word: origin + word, value: value))
+    touch()
+    return model.step(Operation(kind: .exchange, order: order, word: origin + word, value: value))
   }
   func compareExchange(
     _ word: Int, _ expected: UInt, _ desired: UInt, _ order: Operation.Order
   ) -> UInt {
-    model.step(
+    touch()
+    return model.step(
       Operation(
         kind: .compareExchange, order: order, word: origin + word, value: desired,
         expected: expected))

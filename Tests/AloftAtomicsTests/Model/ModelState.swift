@@ -28,11 +28,20 @@ struct ModelState {
   private var fingerprints: [UInt64]
   private var memoryFingerprint: UInt64 = 0
   /// For each thread, what it has read and written since its attempt began.
-  private var attempts: [[(word: Int, value: UInt)]]
+  private var attempts: [[(word: Int, value: UInt, isWrite: Bool)]]
   private var retries: [Int]
   private let retriesMax: Int
 
-  init(words: Int, threads: Int, retriesMax: Int) {
+  private let initial: [Int: UInt]
+  private let looksTwice: Bool
+
+  /// `initial` is what words hold that aren't 0 at first.
+  init(
+    words: Int, threads: Int, retriesMax: Int, initial: [Int: UInt] = [:],
+    looksTwice: Bool = false
+  ) {
+    self.initial = initial
+    self.looksTwice = looksTwice
     self.retriesMax = retriesMax
     retries = Array(repeating: 0, count: threads)
     self.threads = threads
@@ -43,11 +52,15 @@ struct ModelState {
     releaseFences = clocks
     fingerprints = Array(repeating: 0, count: threads)
     attempts = Array(repeating: [], count: threads)
+    for (word, value) in initial {
+      histories[word] = WordHistory(value)
+      plain[word].value = value
+    }
   }
 
   mutating func reset() {
-    for word in touched { histories[word] = WordHistory() }
-    for word in plainTouched { plain[word] = Plain() }
+    for word in touched { histories[word] = WordHistory(initial[word] ?? 0) }
+    for word in plainTouched { plain[word] = Plain(value: initial[word] ?? 0) }
     touched.removeAll(keepingCapacity: true)
     plainTouched.removeAll(keepingCapacity: true)
     fences.removeAll(keepingCapacity: true)
@@ -156,11 +169,14 @@ struct ModelState {
 
   mutating func beginAttempt(_ thread: Int) { attempts[thread].removeAll(keepingCapacity: true) }
 
-  /// Whether the thread's attempt failed because it read, of some word, not the newest value.
+  /// Whether the thread's attempt failed because it read, of some word, not the newest value. What
+  /// it read before it read or wrote the word again doesn't count, or, where `looksTwice`, only
+  /// what it read before it wrote it.
   func missedSomething(_ thread: Int) -> Bool {
     var seen: Set<Int> = []
-    for read in attempts[thread].reversed() where seen.insert(read.word).inserted {
-      if newest(read.word) != read.value { return true }
+    for access in attempts[thread].reversed() where !seen.contains(access.word) {
+      if newest(access.word) != access.value { return true }
+      if access.isWrite || !looksTwice { seen.insert(access.word) }
     }
     return false
   }
@@ -291,7 +307,7 @@ struct ModelState {
       } else {
         pendingAcquires[thread].join(found.released)
       }
-      attempts[thread].append((word, found.value))
+      attempts[thread].append((word, found.value, false))
     }
     if histories[word].accesses.isEmpty { touched.append(word) }
     if inserts {
@@ -301,7 +317,7 @@ struct ModelState {
         isExchange: operation.kind != .store)
       if store.isExchange { store.released.join(found.released) }
       if operation.kind == .wake { store.value = found.value + max(operation.value, 1) }
-      attempts[thread].append((word, store.value))
+      attempts[thread].append((word, store.value, true))
       memoryFingerprint &-= stirred(UInt64(word), histories[word].fingerprint)
       histories[word].insert(store, after: place, node: node, clock: clocks[thread])
       memoryFingerprint &+= stirred(UInt64(word), histories[word].fingerprint)

@@ -107,12 +107,15 @@ enum WaiterCases {
     }
   }
 
-  /// Each of `pushers` pushes one item; each of `waiters` takes one, waiting for it.
-  static func waiting(pushers: Int, waiters: Int, fault: Fault = .none) -> Model {
+  /// Each of `pushers` pushes `items`; each of `waiters` takes one, waiting for it.
+  static func waiting(
+    pushers: Int, items: Int = 1, waiters: Int, fault: Fault = .none
+  ) -> Model {
     let model = Model(words: Ring.words(capacity: 2) + 16)
     for pusher in 0..<pushers {
       model.thread("pusher \(pusher)") { [unowned model] in
-        Place(model, capacity: 2, fault).push(UInt(pusher + 1))
+        let place = Place(model, capacity: 2, fault)
+        for item in 0..<items { place.push(UInt(pusher * items + item + 1)) }
       }
     }
     for waiter in 0..<waiters {
@@ -122,8 +125,9 @@ enum WaiterCases {
       }
     }
     model.finally { records in
-      let got = records[pushers...].flatMap { $0 }.sorted()
-      return got == (1...waiters).map { UInt($0) } ? nil : "got \(got)"
+      let got = records[pushers...].flatMap { $0 }
+      let isRight = got.count == waiters && Set(got).count == waiters
+      return isRight && got.allSatisfy { 1...UInt(pushers * items) ~= $0 } ? nil : "got \(got)"
     }
     return model
   }

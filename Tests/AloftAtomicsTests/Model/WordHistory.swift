@@ -32,8 +32,8 @@ struct WordHistory {
   private(set) var position: [Int]
   private(set) var fingerprint: UInt64 = 0
 
-  init() {
-    let initial = Store(value: 0, thread: -1, event: 0, released: Clock(), isExchange: false)
+  init(_ value: UInt = 0) {
+    let initial = Store(value: value, thread: -1, event: 0, released: Clock(), isExchange: false)
     stores = [initial]
     modification = [0]
     position = [0]

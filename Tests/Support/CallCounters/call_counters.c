@@ -51,6 +51,8 @@ void free(void *old) {
   __libc_free(old);
 }
 
+// To retain or release nothing, as an optional's end may, counts nothing.
+//
 // The Swift runtime's entries, by name: calls of our code and of the standard library's inlined
 // code come here. Not its hooks for tools: those see small strings with their tags taken off and
 // crash (6.3).
@@ -65,26 +67,26 @@ void free(void *old) {
   static void *(*next_##name)(void *); \
   void *name(void *object); \
   void *name(void *object) { \
-    counts.retains++; \
+    counts.retains += object != NULL; \
     return next_##name(object); \
   } \
   static void *(*next_##name##_n)(void *, uint32_t); \
   void *name##_n(void *object, uint32_t n); \
   void *name##_n(void *object, uint32_t n) { \
-    counts.retains++; \
+    counts.retains += object != NULL; \
     return next_##name##_n(object, n); \
   }
 #define RELEASE(name) \
   static void (*next_##name)(void *); \
   void name(void *object); \
   void name(void *object) { \
-    counts.releases++; \
+    counts.releases += object != NULL; \
     next_##name(object); \
   } \
   static void (*next_##name##_n)(void *, uint32_t); \
   void name##_n(void *object, uint32_t n); \
   void name##_n(void *object, uint32_t n) { \
-    counts.releases++; \
+    counts.releases += object != NULL; \
     next_##name##_n(object, n); \
   }
 RETAINS(RETAIN)

@@ -4,9 +4,10 @@
 ///
 /// A complete history of a queue, in which no value is pushed twice, is linearizable if it has none
 /// of four faults (Henzinger, Sezgin, Vafeiadis: "Aspect-oriented linearizability proofs", 2013): a
-/// value that comes out before or without being pushed; one that comes out twice; one that overtakes
-/// another though it was pushed after it and taken before it, without overlap; and an "empty" while
-/// something was certainly inside all the time. Refusals are not judged: neither "full" nor closing.
+/// value that comes out before or without being pushed; one that comes out twice; one that
+/// overtakes another though it was pushed after it and taken before it, without overlap; and an
+/// "empty" while something was certainly inside all the time. Refusals are not judged: neither
+/// "full" nor closing.
 public func judgeFIFO(_ history: [Timed<FIFOOperation>]) -> Verdict {
   var aspects = FIFOAspects()
   let fault = aspects.enter(history) ?? aspects.overtaking() ?? aspects.emptiness()

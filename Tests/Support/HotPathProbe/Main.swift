@@ -23,6 +23,13 @@ struct HotPathProbe {
       if isRight { passed += 1 } else { failed += 1 }
       print(isRight ? "ok  " : "FAIL", path.rawValue, "\(messagesCounted) messages:", counts.text)
     }
+    for path in MailboxPath.allCases where names.isEmpty || names.contains(path.rawValue) {
+      let counts = try await path.measure(warm: 10 * messagesWarm, counted: messagesCounted)
+      let isClean =
+        counts.allocations + counts.frees + counts.objects + counts.retains + counts.releases == 0
+      if isClean { passed += 1 } else { failed += 1 }
+      print(isClean ? "ok  " : "FAIL", path.rawValue, "\(messagesCounted) messages:", counts.text)
+    }
     print("\(passed) passed, \(failed) failed")
     if failed > 0 { exit(1) }
   }

@@ -21,6 +21,14 @@ enum MessagePath: String, CaseIterable, Sendable {
   case properties = "properties"
   case pauseAndResume = "pause-and-resume"
   case timeouts = "timeouts"
+  /// What was received as a message, written again: few bytes and many, as they come and framed;
+  /// and by way of a mailbox.
+  case messageSmall = "message-small"
+  case messageFrame = "message-frame"
+  case messageSplit = "message-split"
+  case messageRelay = "message-relay"
+  /// The same, where the mailbox is found by its name: a string, a hashed name and a number in turn.
+  case messageRouted = "message-routed"
   /// Seeded: a reference is counted, an array made, a closure boxed, once a message.
   case offendRetain = "offend-retain"
   case offendAllocate = "offend-allocate"
@@ -36,9 +44,21 @@ enum MessagePath: String, CaseIterable, Sendable {
   var isFramed: Bool {
     switch self {
     case .frameReceived, .frameOwn, .framePipelined, .frameSplit: true
+    case .messageFrame, .messageSplit, .messageRelay, .messageRouted: true
     default: false
     }
   }
+
+  /// Also the payload of a frame.
+  var bytes: Int {
+    switch self {
+    case .messageFrame, .messageSplit, .messageRelay, .messageRouted: 2_048
+    default: messageBytes
+    }
+  }
+
+  /// What is sent ends in the midst of a frame.
+  var isSplit: Bool { self == .frameSplit || self == .messageSplit }
 
   /// Messages that a client sends before it waits for the answers.
   var pipeline: Int { self == .framePipelined || self == .rawPipelined ? 16 : 1 }
@@ -57,6 +77,9 @@ struct Notes: ~Copyable {
   var timer: Timer?
   var kept: AnyObject?
   var boxed: (() -> Int)?
+  var mailbox: Mailbox?
+  /// By the tags of their messages.
+  var connections: [Connection] = []
 }
 
 final class Object: Sendable {}
@@ -72,20 +95,36 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   let text = String(repeating: "x", count: messageBytes)
   let objects = (Object(), Object())
 
-  init(_ path: MessagePath, _ notes: UnsafeMutablePointer<Notes>) {
+  let registry: Registry
+  let name: Registry.Name
+
+  init(
+    _ path: MessagePath, _ notes: UnsafeMutablePointer<Notes>, _ registry: Registry
+  ) throws(AloftError) {
     self.path = path
     self.notes = notes
+    self.registry = registry
+    name = try Registry.Name("the mailbox that relays")
     lasting = UnsafeRawBufferPointer(
       UnsafeMutableRawBufferPointer.allocate(byteCount: messageBytes, alignment: 16))
   }
 
   func opened(_ connection: Connection) {
+    connection.context = UInt(notes.pointee.connections.count)
+    notes.pointee.connections.append(connection)
+    if path == .messageRelay || path == .messageRouted, notes.pointee.mailbox == nil {
+      notes.pointee.mailbox = try? EventLoop.current?.openMailbox(handler: RelayHandler(notes))
+      if let mailbox = notes.pointee.mailbox {
+        try? registry.register(name, mailbox)
+        try? registry.register(UInt64(7), mailbox)
+      }
+    }
     guard path == .timerRearmed, notes.pointee.timer == nil else { return }
     notes.pointee.timer = try? EventLoop.current?.schedule(after: .seconds(60)) {}
   }
 
   func received(_ connection: Connection, _ bytes: RawSpan) {
-    let arrived = path.isFramed ? 1 : bytes.byteCount / messageBytes
+    let arrived = path.isFramed ? 1 : bytes.byteCount / path.bytes
     for _ in 0..<arrived { countMessage() }
     switch path {
     case .rawReceived, .rawPipelined, .timeouts: connection.write(bytes)
@@ -104,6 +143,20 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
       connection.pauseReading()
       connection.write(bytes)
       connection.resumeReading()
+    case .messageSmall: connection.write(connection.takeReceived(bytes))
+    case .messageFrame, .messageSplit: connection.writeFrame(connection.takeReceived(bytes))
+    case .messageRelay:
+      var message = connection.takeReceived(bytes)
+      message.tag = UInt64(connection.context)
+      _ = notes.pointee.mailbox?.send(message)
+    case .messageRouted:
+      var message = connection.takeReceived(bytes)
+      message.tag = UInt64(connection.context)
+      switch notes.pointee.messages % 3 {
+      case 0: registry.send(message, to: name)
+      case 1: registry.send(message, to: "the mailbox that relays")
+      default: registry.send(message, to: UInt64(7))
+      }
     case .offendRetain:
       notes.pointee.kept = notes.pointee.messages & 1 == 0 ? objects.0 : objects.1
       connection.write(bytes)
@@ -128,5 +181,17 @@ final class ProbeHandler: ConnectionHandler, @unchecked Sendable {
   }
 }
 
-/// Also the payload of a frame.
 let messageBytes = 64
+
+/// Writes each message to the connection that its tag names.
+final class RelayHandler: MailboxHandler, @unchecked Sendable {
+  // @unchecked: on one loop alone, whose the notes are.
+  let notes: UnsafeMutablePointer<Notes>
+
+  init(_ notes: UnsafeMutablePointer<Notes>) { self.notes = notes }
+
+  func received(_ mailbox: Mailbox, _ message: consuming Message) {
+    let connection = notes.pointee.connections[Int(message.tag)]
+    connection.writeFrame(message)
+  }
+}

@@ -23,7 +23,8 @@ struct Rig {
     if path == .timeouts { options.idleTimeout = .seconds(20) }
     let runtime = try Runtime(.init(eventLoops: 1, connectionsMax: 64))
     let listener = try await runtime.listen(
-      on: .init("127.0.0.1", 0), options: options, handler: ProbeHandler(path, notes))
+      on: .init("127.0.0.1", 0), options: options,
+      handler: try ProbeHandler(path, notes, runtime.registry))
     drive(port: listener.address.port ?? 0, until: notes)
     await runtime.shutdown(within: .milliseconds(100))
     return notes.pointee.after - notes.pointee.before
@@ -32,11 +33,12 @@ struct Rig {
   /// Rounds: every client sends, then every client waits for its answers.
   private func drive(port: UInt16, until notes: UnsafeMutablePointer<Notes>) {
     let clients = (0..<Self.clients).map { _ in connectBlocking(port: port) }
-    var one: [UInt8] = path.isFramed ? [0, 0, 0, UInt8(messageBytes)] : []
-    one += [UInt8](repeating: 7, count: messageBytes)
+    var one: [UInt8] =
+      path.isFramed ? [0, 0, UInt8(path.bytes >> 8), UInt8(path.bytes & 0xFF)] : []
+    one += [UInt8](repeating: 7, count: path.bytes)
     let batch = [UInt8]((0..<path.pipeline).map { _ in one }.joined())
     // Split: what is sent ends in the midst of a frame, which the next round completes.
-    let cut = path == .frameSplit ? one.count / 2 : 0
+    let cut = path.isSplit ? one.count / 2 : 0
     if cut > 0 { clients.forEach { sendAll($0, one[..<cut]) } }
     let turned = batch[cut...] + batch[..<cut]
     var answer = [UInt8](repeating: 0, count: batch.count)
