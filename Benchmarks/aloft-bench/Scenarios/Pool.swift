@@ -124,7 +124,7 @@ struct PoolScenario: Scenario {
     let runtime = try Runtime(.init(eventLoops: 2, connectionsMax: 64))
     let pools = try PoolBench.pools(runtime, count: Self.pools, size: Self.size)
     let loops = runtime.eventLoops
-    let turns = context.size(400_000, quick: 40_000) / callers + 1
+    let turns = context.size(1_000_000, quick: 100_000) / callers + 1
     let results = PoolCallers(callers)
     let begin = PoolBench.now()
     try PoolBench.waiting {
@@ -134,8 +134,10 @@ struct PoolScenario: Scenario {
           group.addTask(executorPreference: executor) {
             var waits: [UInt32] = []
             waits.reserveCapacity(turns)
-            for turn in 0..<turns {
-              let pool = pools[(caller &+ turn) % pools.count]
+            // Each has a pool of its own choice and stays with it: callers that went from pool to
+            // pool would bunch up like buses, and their waits tell of that.
+            let pool = pools[caller % pools.count]
+            for _ in 0..<turns {
               let asked = PoolBench.now()
               try await pool.withLease { _ in
                 waits.append(UInt32(min(PoolBench.now() - asked, 4e9)))
