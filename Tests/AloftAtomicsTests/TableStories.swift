@@ -131,9 +131,9 @@ func name(_ number: Int) -> [UInt8] {
         #expect(ids.table.find(WideID(high: high, low: low)) == expected)
       }
     }
-    #expect(ids.table.remove(WideID(high: 3, low: 4)) == 3 << 8 | 4)
+    #expect(ids.table.remove(WideID(high: 3, low: 4)) == UInt64(3 << 8 | 4))
     #expect(ids.table.find(WideID(high: 3, low: 4)) == nil)
-    #expect(ids.table.find(WideID(high: 4, low: 3)) == 4 << 8 | 3)
+    #expect(ids.table.find(WideID(high: 4, low: 3)) == UInt64(4 << 8 | 3))
   }
 
   @Test("Names of every length, and those that differ in their last byte alone")
