@@ -23,12 +23,15 @@ extension HashLinesCore {
   }
 
   /// Reads a line's entries to the end of `words`; the answer is its header, or nil when a writer
-  /// has changed the line meanwhile. What else is read of them, before the header is looked at
-  /// again, is `body`'s.
+  /// holds or has changed the line meanwhile. What else is read of them, before the header is
+  /// looked at again, is `body`'s.
   @inlinable
   func tryToRead(_ index: Int, into words: inout [UInt]) -> UInt? {
     let first = lines[index]
     let header = first.loadAcquire(HashLine.header)
+    // While a line is split, what moves from further lines stands in two places for a moment. Who
+    // looks for one key finds either; a walk would see it twice.
+    if header & HashLine.locked != 0 { return nil }
     var line = first
     var bits = header
     while true {

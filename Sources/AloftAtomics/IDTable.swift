@@ -182,9 +182,11 @@ public struct IDTableOf<Key: HashKey>: ~Copyable, Sendable {
     var words: [UInt] = []
     core.lines.walk { index in
       var header: UInt?
+      var patience = HashPatience()
       while header == nil {
         words.removeAll(keepingCapacity: true)
         header = core.lines.tryToRead(index, into: &words)
+        if header == nil { patience.wait(core.lines.pool.source) }
       }
       for start in stride(from: 0, to: words.count, by: width) {
         let key = unsafe words.withUnsafeMutableBytes { bytes in

@@ -203,7 +203,11 @@ public struct NameTable: ~Copyable, Sendable {
     var words: [UInt] = []
     core.lines.walk { index in
       var header: UInt?
-      while header == nil { header = core.tryToRead(index, &entries, into: &words) }
+      var patience = HashPatience()
+      while header == nil {
+        header = core.tryToRead(index, &entries, into: &words)
+        if header == nil { patience.wait(core.lines.pool.source) }
+      }
       let goesOn = unsafe words.withUnsafeBytes { bytes in
         var word = 0
         for entry in entries {
