@@ -129,6 +129,61 @@ import Testing
     check(Self.pools, PoolModel(size: 2))
   }
 
+  /// A flag that is set without a word of whether it was set already.
+  struct FlagModel: SequentialModel {
+    enum Operation: Hashable, Sendable { case set, clear(wasSet: Bool), read(Bool) }
+    var initial: Bool { false }
+
+    func apply(_ operation: Operation, to state: inout Bool) -> Bool {
+      let before = state
+      switch operation {
+      case .set: state = true
+      case .clear(let wasSet):
+        state = false
+        return wasSet == before
+      case .read(let isSet): return isSet == before
+      }
+      return true
+    }
+
+    func isReadOnly(_ operation: Operation) -> Bool {
+      switch operation {
+      case .set: false
+      case .clear(let wasSet): !wasSet
+      case .read: true
+      }
+    }
+  }
+
+  /// To set what is set changes nothing there, but it does where the removal beside it came first.
+  @Test("What is answered alike whether it changed something is tried in all places")
+  func idempotent() {
+    let flags: [Known<FlagModel.Operation>] = [
+      (
+        "set once more after the removal", true,
+        [
+          (0, 1...2, .set), (0, 3...9, .set), (1, 4...8, .clear(wasSet: true)),
+          (0, 10...11, .read(true)),
+        ]
+      ),
+      (
+        "set once more before the removal", true,
+        [
+          (0, 1...2, .set), (0, 3...9, .set), (1, 4...8, .clear(wasSet: true)),
+          (0, 10...11, .read(false)),
+        ]
+      ),
+      (
+        "both", false,
+        [
+          (0, 1...2, .set), (0, 3...9, .set), (1, 4...8, .clear(wasSet: true)),
+          (0, 10...11, .read(true)), (0, 12...13, .read(false)),
+        ]
+      ),
+    ]
+    check(flags, FlagModel())
+  }
+
   @Test("The report names the operations since nothing was under way, and the state before")
   func window() {
     var history = (0..<100).map { UInt64($0) }.map {

@@ -124,4 +124,12 @@ struct NameModel: SequentialModel {
       return refused == (before == expected ? nil : before ?? 0)
     }
   }
+
+  /// A name that was registered before and one that is new are answered alike.
+  func isReadOnly(_ operation: NameOperation) -> Bool {
+    switch operation {
+    case .find: true
+    case .register(_, let other), .unregister(_, let other), .replace(_, _, let other): other != nil
+    }
+  }
 }

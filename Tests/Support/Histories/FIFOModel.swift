@@ -59,6 +59,13 @@ public struct FIFOModel: SequentialModel {
     }
   }
 
+  public func isReadOnly(_ operation: FIFOOperation) -> Bool {
+    switch operation {
+    case .push, .pushDropping, .pop, .close: false
+    case .pushFull, .pushClosed, .popEmpty, .popClosed, .depth: true
+    }
+  }
+
   /// Of two pushes, the one whose item comes out first probably went in first.
   public func ranks(_ history: [Timed<FIFOOperation>]) -> [UInt64] {
     var takenAt: [UInt64: UInt64] = [:]

@@ -55,4 +55,15 @@ public struct MapModel: SequentialModel {
       return found == before
     }
   }
+
+  public func isReadOnly(_ operation: MapOperation) -> Bool {
+    switch operation {
+    case .find: true
+    case .insert(_, let found): found != nil
+    case .replace(let expected, _, let found), .remove(let expected, let found): found != expected
+    case .tryInsert(_, let done), .tryReplace(_, _, let done), .tryRemove(_, let done): !done
+    case .put(let value, let previous): previous == value
+    case .take(let found): found == nil
+    }
+  }
 }

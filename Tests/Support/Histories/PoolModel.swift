@@ -36,4 +36,11 @@ public struct PoolModel: SequentialModel {
     case .giveBackRefused(let index): return state & (1 << UInt64(index)) == 0
     }
   }
+
+  public func isReadOnly(_ operation: PoolOperation) -> Bool {
+    switch operation {
+    case .lease, .giveBack: false
+    case .leaseRefused, .giveBackRefused: true
+    }
+  }
 }

@@ -5,8 +5,8 @@
 /// improvements ("Testing for linearizability", 2017): an operation may come next when it was
 /// invoked before any other that is left was answered; one is tried after the other, and a
 /// configuration (which operations are done, and the state that they led to) that was seen is not
-/// tried again. An operation that fits and changes nothing is done at once, without alternatives:
-/// whatever order explains the rest explains it here as well.
+/// tried again. An operation that fits and never changes anything is done at once, without
+/// alternatives: whatever order explains the rest explains it here as well.
 ///
 /// Which operations are done is remembered as the exclusive or of 128 random bits an operation, so
 /// a configuration costs the same however long the history is. The state is compared in full.
@@ -95,7 +95,7 @@ struct Search<Model: SequentialModel> {
         } else if visited.count > configurationsMax {
           return .gaveUp
         } else {
-          if after == point.state {
+          if model.isReadOnly(operations[choice].operation) {
             choices.removeSubrange(point.firstChoice..<choices.count)
           }
           arrive(after, by: choice)
