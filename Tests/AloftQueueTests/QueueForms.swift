@@ -98,6 +98,9 @@ final class TardyForm: QueueForm, @unchecked Sendable {
   let queue: MPMCQueue
   private var late: MessageBlock?
   init(capacity: Int) { queue = MPMCQueue(.init(capacity: 1 << 16)) }
+  deinit {
+    if let late { MessageBlock.release(late) }
+  }
   func push(_ block: MessageBlock) -> RingPush {
     if let late { _ = queue.push(late) }
     late = block
