@@ -273,19 +273,29 @@ private final class Gate: Sendable {
 }
 
 private final class Heard: @unchecked Sendable {
-  // @unchecked: written on one loop, read behind the count.
-  private var list: [Registry.Change] = []
-  private var wasOnLoop = true
+  // @unchecked: written on one loop, each place once, and read behind the count.
+  private static let changesMax = 16
+  private let places = UnsafeMutablePointer<(change: Registry.Change, onLoop: Bool)>
+    .allocate(capacity: changesMax)
   private let count = Atomic<Int>(0)
 
-  func add(_ change: Registry.Change, onLoop: Bool) {
-    list.append(change)
-    wasOnLoop = wasOnLoop && onLoop
-    count.add(1, ordering: .releasing)
+  deinit {
+    places.deinitialize(count: count.load(ordering: .acquiring))
+    places.deallocate()
   }
 
-  var changes: [Registry.Change] { Array(list.prefix(count.load(ordering: .acquiring))) }
-  var isOnLoop: Bool { wasOnLoop }
+  func add(_ change: Registry.Change, onLoop: Bool) {
+    let index = count.load(ordering: .relaxed)
+    precondition(index < Self.changesMax, "more than \(Self.changesMax) changes")
+    (places + index).initialize(to: (change, onLoop))
+    count.store(index + 1, ordering: .releasing)
+  }
+
+  private var all: UnsafeBufferPointer<(change: Registry.Change, onLoop: Bool)> {
+    UnsafeBufferPointer(start: places, count: count.load(ordering: .acquiring))
+  }
+  var changes: [Registry.Change] { all.map(\.change) }
+  var isOnLoop: Bool { all.allSatisfy(\.onLoop) }
 }
 
 private final class Talker: ConnectionHandler {
