@@ -35,3 +35,24 @@ import Testing
   #expect(figures.map(\.value) == [10, 21, 2])
   #expect(figures.last?.system == "aloft")
 }
+
+@Test func aPeerThatStandsStillIsLeftOutAndNamed() {
+  var samples = MicroSamples()
+  let (filling, hop) = ("mpmc 2p2c insertion", "mpmc 2p2c capacity=1024")
+  samples.add(5, filling, "insert_ns", of: "aloft")
+  samples.add(6, filling, "insert_ns", of: "ck")
+  // It answered once, before it stood still.
+  samples.add(10, hop, "item_ns", of: "aloft")
+  samples.add(20, hop, "item_ns", of: "ck")
+  samples.leaveOut("ck", of: [hop], 4)
+  samples.add(12, hop, "item_ns", of: "aloft")
+  let figures = samples.figures(run: 1)
+  #expect(
+    figures.map { "\($0.system) \($0.figure)" } == [
+      "aloft insert_ns", "ck insert_ns", "aloft ratio_to_ck", "aloft item_ns",
+      "ck left_out_after_s",
+    ])
+  #expect(figures.last?.value == 4)
+  let text = Report(figures: figures, system: "aloft", runs: 1).text([], notBuilt: [])
+  #expect(text.contains("no fault was counted"))
+}

@@ -37,14 +37,19 @@ final class MicroChild {
   /// Nanoseconds an insertion, where there was anything to insert.
   let filling: Double?
   private let child: Child
+  /// How long it will still be waited for, over all that is asked of it.
+  private var patience: Duration
 
   /// `words` say what is measured, as in the peers' headers; the cores are added.
-  init(_ system: String, path: String, words: [String], machine: Machine) throws {
+  init(
+    _ system: String, path: String, words: [String], machine: Machine, patience: Duration
+  ) throws {
     self.system = system
     let cores = [machine.cores.first!, machine.cores.last!].map(String.init)
     child = try Child(path: path, arguments: words + cores, cpu: nil)
-    // Ten million keys take some seconds, of a table that grows badly too.
-    let line = try child.readLine(within: .seconds(120)).split(separator: " ")
+    let begin = ContinuousClock.now
+    let line = try child.readLine(within: patience).split(separator: " ")
+    self.patience = patience - begin.duration(to: .now)
     guard line.first == "ready" else {
       throw BenchError("\(child.name) said `\(line)` instead of `ready`")
     }
@@ -53,7 +58,9 @@ final class MicroChild {
 
   func measure(_ what: String) throws -> Double {
     try child.writeLine(what)
-    let line = try child.readLine(within: .seconds(60))
+    let begin = ContinuousClock.now
+    let line = try child.readLine(within: patience)
+    patience -= begin.duration(to: .now)
     guard let nanoseconds = Double(line), nanoseconds > 0 else {
       throw BenchError("\(child.name) answered `\(line)` to `\(what)`")
     }

@@ -81,9 +81,17 @@ struct Report {
       let all = rows.filter { $0.figure.system == peer }
       let main = all.filter { Self.peerFigures.contains($0.figure.figure) }
       let shown = main.isEmpty ? all : main
-      let words = shown.map { "\($0.figure.figure) \(Self.number($0.median, $0.figure.unit))" }
+      let words = shown.map(Self.words)
       return "       beside it, \(peer): \(words.joined(separator: ", "))\n"
     }.joined()
+  }
+
+  private static func words(_ row: Row) -> String {
+    let number = number(row.median, row.figure.unit)
+    guard row.figure.figure == MicroSamples.leftOutAfter else {
+      return "\(row.figure.figure) \(number)"
+    }
+    return "left out, for it had not come to an end after \(number)"
   }
 
   private static let peerFigures: Set<String> = [
