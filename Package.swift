@@ -44,10 +44,13 @@ let package = Package(
     .systemLibrary(
       name: "CRaft", path: "CSources/libraft", pkgConfig: "raft",
       providers: [.apt(["libraft-dev"])]),
+    .systemLibrary(
+      name: "COpenSSL", path: "CSources/openssl", pkgConfig: "openssl",
+      providers: [.apt(["libssl-dev"])]),
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop",
+        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
         "script",
       ],
@@ -86,7 +89,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "AloftCluster", dependencies: ["AloftAtomics", "AloftEngine", "CAloftRaft"] + logic,
+      name: "AloftCluster",
+      dependencies: ["AloftAtomics", "AloftEngine", "CAloftRaft", "COpenSSL"] + logic,
       swiftSettings: strict),
 
     // Floor 5: the rim.
@@ -166,6 +170,10 @@ let package = Package(
     .testTarget(
       name: "AloftRaftTests",
       dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "CAloftRaft"] + logic,
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftClusterTests",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "COpenSSL"] + logic,
       swiftSettings: tested),
     // Its programs are in Tests/c; they link the library, the tests don't.
     .testTarget(name: "AloftCTests", swiftSettings: tested),
