@@ -30,6 +30,7 @@ let package = Package(
   name: "aloft",
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
+    .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
   ],
@@ -100,6 +101,11 @@ let package = Package(
     .target(
       name: "AloftC",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"] + logic,
+      swiftSettings: strict),
+
+    .target(
+      name: "AloftNode",
+      dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
 
     // The bench, the plain C servers that it holds itself against, and its load generator.
@@ -182,6 +188,7 @@ let package = Package(
     .testTarget(
       name: "AloftTests", dependencies: ["Aloft", "Histories", "process-worker"],
       swiftSettings: tested),
+    .testTarget(name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.

@@ -117,7 +117,7 @@ public final class Runtime: Sendable {
     return Listener(runtime: self, index: index, address: SocketAddress(bound))
   }
 
-  private func claimListenerIndex() throws(AloftError) -> Int {
+  func claimListenerIndex() throws(AloftError) -> Int {
     var used = listenerIndices.load(ordering: .relaxed)
     while true {
       let index = (~used).trailingZeroBitCount
@@ -131,7 +131,7 @@ public final class Runtime: Sendable {
     }
   }
 
-  func closeListener(_ index: Int) async {
+  package func closeListener(_ index: Int) async {
     for loop in group.loops {
       try? await EventLoop(loop).run { loop.closeListener(UInt16(index)) }
     }

@@ -25,6 +25,8 @@ public struct Target: Hashable, Sendable {
 
   @inlinable @inline(__always)
   public var isMailbox: Bool { word & 1 != 0 }
+  /// A mailbox of another node.
+  public var isRemote: Bool { isMailbox && word >> 56 != 0 }
   @inlinable @inline(__always)
   var isRecord: Bool { word & 7 == 4 }
 
@@ -48,10 +50,11 @@ public struct Target: Hashable, Sendable {
 
   // MARK: The owner, which a name goes away with
 
-  /// The number of the owner's event loop; nil for a target that never ends.
+  /// The number of the owner's event loop; nil for a target that never ends, as far as this process
+  /// can tell: whoever registers a mailbox of another node takes its names away again.
   var loop: Int? {
     switch kind {
-    case .mailbox: Int(truncatingIfNeeded: word >> 48 & 0xFF)
+    case .mailbox: isRemote ? nil : Int(truncatingIfNeeded: word >> 48 & 0xFF)
     case .connection: Int(truncatingIfNeeded: word >> 52 & 0xFF)
     case .word, .record: nil
     }

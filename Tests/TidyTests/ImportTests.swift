@@ -24,6 +24,8 @@ struct ImportTests {
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft":
       belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
+    case "AloftNode":
+      belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
     default: nil

@@ -43,7 +43,9 @@ extension EventLoop {
   func send(_ shared: MessageBlock, to id: MailboxID, priority: UInt8) -> SendResult {
     guard id.loop == number else { return sendAway(shared, to: id, priority: priority) }
     guard let state = unsafe findMailbox(id), unsafe !state.pointee.flags.contains(.draining)
-    else { return .closed }
+    else {
+      return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
+    }
     if unsafe state.pointee.flags.contains(.bounded) {
       let result = unsafe reserve(id, hot.pointee.mail.gates.gate(id.slot))
       if result != .accepted { return result }
@@ -102,7 +104,7 @@ extension EventLoop {
       return Self.sendForeign(shared, to: id, priority: priority)
     }
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
-      return .closed
+      return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
     }
     let word = place.gate.load()
     guard word.isOpen(id.generation) else { return .closed }
@@ -209,7 +211,7 @@ extension EventLoop {
     _ shared: MessageBlock, to id: MailboxID, priority: UInt8
   ) -> SendResult {
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
-      return .closed
+      return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
     }
     let word = place.gate.load()
     guard word.isOpen(id.generation) else { return .closed }

@@ -39,7 +39,7 @@ package final class ForeignSender {
       return EventLoop.send(shared, to: id, priority: priority)
     }
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
-      return .closed
+      return id.node == 0 ? .closed : EventLoop.send(shared, to: id, priority: priority)
     }
     let word = place.gate.load()
     guard word.isOpen(id.generation) else { return .closed }

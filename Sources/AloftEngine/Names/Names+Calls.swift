@@ -68,11 +68,13 @@ extension Names {
         bind(binding, target, on: loop)
       }
     }
+    if let observed, case .name(let name) = key { observed.registered(name, target) }
   }
 
   /// - Throws: `nameUnknown`, `notOwner` with the holder.
   package func unregister(_ key: RegistryKey, _ target: Target) throws(RegistryError) {
     try section { directory throws(RegistryError) in try directory.unregister(key, target) }
+    if let observed, case .name(let name) = key { observed.unregistered(name, target) }
   }
 
   /// - Throws: `nameUnknown`, `notOwner` with the holder, `ownerEnded`, `foreignOwner`, `full`.
@@ -88,6 +90,7 @@ extension Names {
         bind(binding, target, on: loop)
       }
     }
+    if let observed, case .name(let name) = key { observed.registered(name, target) }
   }
 
   /// Whoever has the key loses it; the answer is who that was.

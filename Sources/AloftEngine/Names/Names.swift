@@ -1,6 +1,7 @@
 package import AloftAtomics
 import AloftQueue
 package import AloftRegistry
+import Synchronization
 
 /// The registry of a runtime: its logic (`Directory`), and what ties it to the event loops, that
 /// tell of the ends of mailboxes and connections and carry messages and notices.
@@ -8,13 +9,16 @@ package import AloftRegistry
 /// **Threads**: any, for all calls, unless they say otherwise.
 @safe
 package final class Names: DirectoryHost, @unchecked Sendable {
-  // @unchecked: all is immutable; `directory` is any thread's.
+  // @unchecked: all is immutable, but for `observer`; `directory` is any thread's.
   /// Numbers of the runtime's loops: names belong to owners on these.
   private let numbers: InlineArray<4, UInt64>
   let loops: [EventLoop]
   let directory: Directory
   /// The directory's, for look-ups that count no reference.
   package let looker: NameLooker
+  /// Written once, before `isObserved` says so.
+  private var observer: NamesObserver?
+  private let isObserved = Atomic<Bool>(false)
 
   /// Before the loops start: they are told to report ends here.
   package init(loops: [EventLoop]) {
@@ -68,7 +72,24 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     return unsafe loop._withUnsafeGuaranteedRef { $0.markNamed(id) }
   }
 
-  private func end(_ owner: Target) { section { $0.end(owner) } }
+  private func end(_ owner: Target) {
+    section { $0.end(owner) }
+    observed?.ended(owner)
+  }
+
+  // MARK: The observer
+
+  /// Has all changes of names told from now on, for as long as the names live. Once.
+  package func observe(_ observer: NamesObserver) {
+    precondition(self.observer == nil, "the names have an observer")
+    self.observer = observer
+    isObserved.store(true, ordering: .releasing)
+  }
+
+  @inline(__always)
+  var observed: NamesObserver? {
+    isObserved.load(ordering: .acquiring) ? observer : nil
+  }
 
   // MARK: Sections
 

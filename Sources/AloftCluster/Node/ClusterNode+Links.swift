@@ -1,0 +1,149 @@
+package import AloftEngine
+package import AloftMembership
+
+/// Streams between nodes: order is kept within one.
+enum NodeStream {
+  static let control: UInt16 = 0
+  static let log: UInt16 = 1
+  static let names: UInt16 = 2
+  static let messages: UInt16 = 3
+  static let calls: UInt16 = 4
+}
+
+/// What comes on them.
+enum NodeKind {
+  static let envelope: UInt8 = 1
+  /// On the log's stream: the number of the cluster that the sender is in.
+  static let cluster: UInt8 = 2
+  static let log: UInt8 = 3
+  static let names: UInt8 = 4
+  /// A message for a mailbox, and its priority.
+  static let message: UInt8 = 8
+}
+
+extension ClusterNode: LinkClient {
+  package func linkUp(_ peer: LinkPeer) {
+    strangersMet += 1
+    strangers[strangersMet] = peer
+    peer.context = UInt(strangersMet)
+    if peer.id.rawValue != 0 { met(peer) }
+    guard let address = peer.address, let envelope = owed.removeValue(forKey: address) else { return }
+    perform(.reply(link: strangersMet, envelope))
+  }
+
+  package func identified(_ peer: LinkPeer) {
+    if peer.id.rawValue != 0, gateways[peer.id]?.peer !== peer { met(peer) }
+  }
+
+  /// A link to a node with a number.
+  private func met(_ peer: LinkPeer) {
+    if core.identity.id.rawValue != 0 { greet(peer) }
+    openGateway(to: peer)
+    happened(.linkUp(peer.id, peer.incarnation))
+  }
+
+  /// Says which cluster this node is in, and which names are here.
+  func greet(_ peer: LinkPeer) {
+    guard core.identity.cluster != 0 else { return }
+    unsafe withUnsafeBytes(of: core.identity.cluster.littleEndian) { bytes in
+      _ = unsafe links.send(to: peer, stream: NodeStream.log, kind: NodeKind.cluster, bytes)
+    }
+    names.greet(peer)
+  }
+
+  package func linkDown(_ peer: LinkPeer, reason: LinkEnd) {
+    strangers[UInt64(peer.context)] = nil
+    names.forget(peer)
+    guard peer.id.rawValue != 0 else { return }
+    if let gateway = gateways[peer.id], gateway.peer === peer {
+      gateways[peer.id] = nil
+      close(gateway)
+      names.removeAll(of: peer.id)
+    }
+    switch reason {
+    case .local, .stopped: break
+    default: happened(.linkDown(peer.id, peer.incarnation))
+    }
+  }
+
+  package func heard(_ peer: LinkPeer, at: UInt64) {
+    if peer.id.rawValue != 0 { happened(.heard(peer.id, peer.incarnation)) }
+  }
+
+  package func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {
+    onEvent?(.refused(address: address.map { "\($0)" } ?? "somebody", reason))
+  }
+
+  package func writable(_ peer: LinkPeer, stream: UInt16) {
+    switch stream {
+    case NodeStream.names: names.goOn(peer)
+    case NodeStream.messages:
+      gateways[peer.id]?.goOn()
+    default: break
+    }
+  }
+
+  package func received(
+    _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer
+  ) {
+    if stream == NodeStream.messages { return unsafe receivedMessage(kind, message) }
+    switch kind {
+    case NodeKind.envelope:
+      guard let envelope = try? ClusterEnvelope(bytes: unsafe Array(message)) else { return }
+      let source: MessageSource =
+        peer.id.rawValue != 0 ? .node(peer.id) : .stranger(link: UInt64(peer.context))
+      happened(.received(from: source, envelope))
+    case NodeKind.cluster:
+      guard message.count == 8 else { return }
+      peerClusters[peer.name] = unsafe UInt64(littleEndian: message.loadUnaligned(as: UInt64.self))
+    case NodeKind.log:
+      // A node of a cluster that was founded anew under the same name is none of this one.
+      guard peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 else { return }
+      unsafe log?.receive(from: peer.id, message: message)
+    case NodeKind.names: unsafe names.received(peer, message)
+    default: break
+    }
+  }
+
+  package func called(
+    _ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer
+  ) {
+    guard let onCall = unsafe onCall else {
+      _ = unsafe links.fail(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
+      return
+    }
+    unsafe onCall(NodeCall(call: call, from: peer.id), message)
+  }
+}
+
+extension ClusterNode: ReplicatedLogClient {
+  package func apply(index: UInt64, term: Term, entry: UnsafeRawBufferPointer) {
+    applied = index
+    guard let kind = unsafe entry.first, kind == LogEntryKind.cluster else { return }
+    happened(.applied(index: index, entry: unsafe Array(entry)))
+  }
+
+  package func restore(index: UInt64, snapshot: UnsafeRawBufferPointer) {
+    applied = index
+    happened(.restored(index: index, snapshot: unsafe Array(snapshot)))
+  }
+
+  package func makeSnapshot() -> [UInt8] { core.state.snapshot }
+
+  package func leaderChanged(leader: NodeID?, term: Term, isSelf: Bool) {
+    happened(.leaderChanged(leader: leader, term: term, isSelf: isSelf))
+  }
+
+  package func proposed(token: UInt64, _ outcome: LogOutcome) {
+    happened(.proposed(token: token, outcome))
+  }
+
+  package func send(to id: NodeID, message: UnsafeRawBufferPointer) {
+    let result = unsafe links.send(to: id, stream: NodeStream.log, kind: NodeKind.log, message)
+    if result != .accepted { statistics.logMessagesDropped += 1 }
+  }
+
+  package func membersChanged(_ members: [LogMember]) { happened(.logMembers(members)) }
+
+  package func ended(reason: String) { happened(.logEnded(reason: reason)) }
+}

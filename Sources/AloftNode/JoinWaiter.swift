@@ -1,0 +1,47 @@
+internal import Aloft
+internal import AloftEngine
+import Synchronization
+
+/// Waits for a node to be let in, or for the reason why not. Any thread.
+final class JoinWaiter: Sendable {
+  private struct State {
+    var outcome: Outcome?
+    var continuation: CheckedContinuation<String?, Never>?
+  }
+
+  private struct Outcome {
+    var failure: String?
+  }
+
+  private let state = Mutex<State>(State())
+
+  /// Nil when it is in. The first word counts.
+  func end(_ failure: String?) {
+    let waiting = state.withLock { state -> CheckedContinuation<String?, Never>? in
+      guard state.outcome == nil else { return nil }
+      state.outcome = Outcome(failure: failure)
+      let waiting = state.continuation
+      state.continuation = nil
+      return waiting
+    }
+    waiting?.resume(returning: failure)
+  }
+
+  func wait(within limit: Duration, on loop: Aloft.EventLoop) async -> String? {
+    let engine = loop.engineLoop
+    let milliseconds = UInt64(max(1, limit.components.seconds * 1_000))
+    engine.executeUnrefused { [self] in
+      _ = engine.startTimer(afterMilliseconds: milliseconds, period: 0, beyondLimit: true) {
+        self.end("it was not let in within \(limit): is a seed's address right, and a majority up?")
+      }
+    }
+    return await withCheckedContinuation { continuation in
+      let known = state.withLock { state -> Outcome? in
+        if let outcome = state.outcome { return outcome }
+        state.continuation = continuation
+        return nil
+      }
+      if let known { continuation.resume(returning: known.failure) }
+    }
+  }
+}
