@@ -79,7 +79,8 @@ struct ClusterStories {
         call.reply(bytes)
       }
       let large = [UInt8](repeating: 5, count: 300_000)
-      #expect(try await nodes[0].node.call(other, large) == large)
+      let echoed = try await nodes[0].node.call(other, large)
+      #expect(echoed == large)
       await #expect(throws: NodeCallError.refused(code: 7)) {
         _ = try await nodes[0].node.call(other, [9])
       }

@@ -50,8 +50,11 @@ extension ClusterNode {
     do throws(NodeError) {
       try store.write(identity)
     } catch {
-      happened(.logEnded(reason: error.description))
+      return happened(.logEnded(reason: error.description))
     }
+    // From here on the log may talk: the others have to know whose talk it is.
+    links.setIdentity(id: identity.id, incarnation: identity.incarnation)
+    for peer in links.linkedPeers { greet(peer) }
   }
 
   private func startLog(_ identity: NodeIdentity, isFounder: Bool) {
@@ -67,8 +70,6 @@ extension ClusterNode {
   }
 
   private func joined(_ identity: NodeIdentity) {
-    links.setIdentity(id: identity.id, incarnation: identity.incarnation)
-    for peer in links.linkedPeers { greet(peer) }
     names.begin()
     onEvent?(.joined(identity))
   }

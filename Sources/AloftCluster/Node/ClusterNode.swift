@@ -182,8 +182,15 @@ package final class ClusterNode: @unchecked Sendable {
     whenStopped = []
     onEvent = nil
     unsafe onCall = nil
-    keeper = nil
     for body in told { body() }
+    release()
+  }
+
+  /// The links' sockets close by and by, and tell of it; they don't keep whom they tell.
+  private func release() {
+    if links.hasEnded { keeper = nil } else {
+      _ = loop.startTimer(afterMilliseconds: 5, period: 0, beyondLimit: true) { self.release() }
+    }
   }
 }
 

@@ -157,6 +157,9 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     stopCallTimer()
   }
 
+  /// It was stopped, and the last of its sockets is closed.
+  package var hasEnded: Bool { isStopped && connections.isEmpty }
+
   /// Says goodbye to a peer and closes the link. Unless it is to be dialled again, dials that led
   /// to it end, too.
   package func close(_ peer: LinkPeer, code: UInt8 = 0, redial: Bool = false) {
