@@ -47,7 +47,8 @@ public final class Node: Sendable {
   private let listener: Int
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
-  private let joining: JoinWaiter
+  private let joining = Waiter()
+  private let leaving = Waiter()
 
   /// The node, which is its loop's alone: it is only passed on here.
   struct Box: @unchecked Sendable {
@@ -65,7 +66,6 @@ public final class Node: Sendable {
     name = options.name
     eventLoop = runtime.eventLoops[0]
     listener = try runtime.claimListener()
-    joining = JoinWaiter()
   }
 
   // MARK: The beginning and the end
@@ -89,7 +89,9 @@ public final class Node: Sendable {
       await runtime.closeListener(listener)
       throw (error as? NodeError).map { NodeFailure($0.description) } ?? error
     }
-    let failure = await joining.wait(within: limit, on: eventLoop)
+    let failure = await joining.wait(
+      "it was not let in within \(limit): is a seed's address right, and a majority up?",
+      within: limit, on: eventLoop)
     guard let failure else { return }
     await shutdown()
     throw NodeFailure(failure)
@@ -114,9 +116,12 @@ public final class Node: Sendable {
   }
 
   /// Leaves the cluster for good: what it owns moves to the others first. Then it shuts down.
-  /// - Throws: ``NodeFailure`` when the others could not agree in time; it is a member still then.
-  public func leave() async throws {
+  /// - Throws: ``NodeFailure`` when the others could not agree in time; it goes on then.
+  public func leave(within limit: Duration = .seconds(30)) async throws {
     try await request(.leave)
+    let end = await leaving.wait(
+      "its part has not moved to the others within \(limit)", within: limit, on: eventLoop)
+    if let end { throw NodeFailure(end) }
     await shutdown()
   }
 
@@ -215,7 +220,9 @@ public final class Node: Sendable {
   private func happened(_ event: NodeEvent) {
     switch event {
     case .joined: joining.end(nil)
-    case .stopped(let end): joining.end("\(Event(event)): \(end)")
+    case .stopped(let end):
+      joining.end(end.text)
+      leaving.end(end == .left ? nil : end.text)
     default: break
     }
     onEvent(Event(event))

@@ -2,8 +2,8 @@ internal import Aloft
 internal import AloftEngine
 import Synchronization
 
-/// Waits for a node to be let in, or for the reason why not. Any thread.
-final class JoinWaiter: Sendable {
+/// Waits for something to be done, or for the reason why it can't be. Any thread.
+final class Waiter: Sendable {
   private struct State {
     var outcome: Outcome?
     var continuation: CheckedContinuation<String?, Never>?
@@ -15,7 +15,7 @@ final class JoinWaiter: Sendable {
 
   private let state = Mutex<State>(State())
 
-  /// Nil when it is in. The first word counts.
+  /// Nil when it is done. The first word counts.
   func end(_ failure: String?) {
     let waiting = state.withLock { state -> CheckedContinuation<String?, Never>? in
       guard state.outcome == nil else { return nil }
@@ -27,12 +27,13 @@ final class JoinWaiter: Sendable {
     waiting?.resume(returning: failure)
   }
 
-  func wait(within limit: Duration, on loop: Aloft.EventLoop) async -> String? {
+  /// Nil when it was done; `late` when nothing was said in time.
+  func wait(_ late: String, within limit: Duration, on loop: Aloft.EventLoop) async -> String? {
     let engine = loop.engineLoop
     let milliseconds = UInt64(max(1, limit.components.seconds * 1_000))
     engine.executeUnrefused { [self] in
       _ = engine.startTimer(afterMilliseconds: milliseconds, period: 0, beyondLimit: true) {
-        self.end("it was not let in within \(limit): is a seed's address right, and a majority up?")
+        self.end(late)
       }
     }
     return await withCheckedContinuation { continuation in
