@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
+    .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
   ],
   dependencies: [
@@ -108,6 +109,15 @@ let package = Package(
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
 
+    // A node as a program of its own, and questions to it.
+    .executableTarget(
+      name: "aloft-node",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
     // The bench, the plain C servers that it holds itself against, and its load generator.
     .executableTarget(
       name: "floor-epoll", path: "Benchmarks/floor-epoll", cSettings: strictC),
@@ -124,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "aloft-bench",
       dependencies: [
-        "Aloft", "AloftAtomics", "CBenchLoad", "CBenchBricks", "process-worker",
+        "Aloft", "AloftAtomics", "AloftNode", "CBenchLoad", "CBenchBricks", "process-worker",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
@@ -188,7 +198,7 @@ let package = Package(
     .testTarget(
       name: "AloftTests", dependencies: ["Aloft", "Histories", "process-worker"],
       swiftSettings: tested),
-    .testTarget(name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode"], swiftSettings: tested),
+    .testTarget(name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"], swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.

@@ -5,5 +5,5 @@ struct AloftBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "aloft-bench",
     abstract: "Proves Aloft's claims on real sockets and real processes.",
-    subcommands: [Stress.self, RoleLoad.self, RoleServe.self, RoleMicro.self])
+    subcommands: [Stress.self, RoleLoad.self, RoleServe.self, RoleMicro.self, RoleNode.self])
 }

@@ -83,6 +83,8 @@ public final class Node: Sendable {
           unsafe called(call, bytes)
         }
         box.withLock { $0.node = node }
+        // What happened before anybody could be told.
+        if let end = node.endReason { joining.end(end.text) }
         if node.core.status.isMember { joining.end(nil) }
       }
     } catch {

@@ -24,6 +24,7 @@ struct ImportTests {
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft":
       belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
+    case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.

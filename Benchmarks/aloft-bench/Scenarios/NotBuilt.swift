@@ -8,11 +8,6 @@ extension NotBuiltScenario {
   func run(_ context: RunContext) throws -> [Figure] { [] }
 }
 
-struct ClusterScenario: NotBuiltScenario {
-  static let id = "1-cluster"
-  static let title = "Cluster formation"
-}
-
 struct BalanceScenario: NotBuiltScenario {
   static let id = "6-balance"
   static let title = "Load balancer distribution"
@@ -21,11 +16,6 @@ struct BalanceScenario: NotBuiltScenario {
 struct SessionsScenario: NotBuiltScenario {
   static let id = "7-sessions"
   static let title = "Session state persistence"
-}
-
-struct InternodeScenario: NotBuiltScenario {
-  static let id = "8-internode"
-  static let title = "Inter-node communication"
 }
 
 struct EndToEndScenario: NotBuiltScenario {

@@ -36,6 +36,8 @@ package final class ClusterNode: @unchecked Sendable {
   var tickTimer: TimerID?
   private var isPerforming = false
   package internal(set) var isStopped = false
+  /// Why it has ended by itself.
+  package private(set) var endReason: ClusterEnd?
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
@@ -170,6 +172,7 @@ package final class ClusterNode: @unchecked Sendable {
     let asked = requests
     requests = [:]
     for answer in asked.values { answer(.unknown) }
+    endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
     log.onStopped = { [weak self] in self?.finished() }

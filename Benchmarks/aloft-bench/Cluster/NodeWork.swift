@@ -1,0 +1,265 @@
+import Aloft
+import AloftNode
+import Foundation
+import Synchronization
+
+/// What a node of the bench does when it is told to.
+final class NodeWork: Sendable {
+  let node = Mutex<Node?>(nil)
+  private let runtime: Runtime
+  private let name: String
+  private let sink = MessageSink()
+  /// Members that are up, as told.
+  private let up = Mutex<Set<Node.Peer>>([])
+
+  init(_ runtime: Runtime, _ name: String) throws {
+    self.runtime = runtime
+    self.name = name
+    let (sink, name) = (self.sink, name)
+    try waitFor {
+      let mailbox = try await runtime.mailbox(on: runtime.eventLoops[0], handler: sink)
+      try runtime.registry.register("sink-\(name)", mailbox)
+    }
+  }
+
+  func happened(_ event: Node.Event) {
+    let now = monotonicNow()
+    switch event {
+    case .up(let peer):
+      RoleOutput.say("up \(up.withLock { $0.insert(peer); return $0.count }) \(now)")
+    case .down(let peer), .left(let peer):
+      // The others' word for it may come before this node's own finding.
+      RoleOutput.say("dead \(peer.node) \(now)")
+      RoleOutput.say("up \(up.withLock { $0.remove(peer); return $0.count }) \(now)")
+    case .dead(let peer): RoleOutput.say("dead \(peer.node) \(now)")
+    case .stopped(let reason): RoleOutput.say("stopped \(reason)")
+    default: break
+    }
+  }
+
+  func order(_ words: [String]) async throws -> String {
+    let numbers = words.dropFirst().compactMap { Int($0) }
+    switch (words.first ?? "", numbers.count) {
+    case ("link", _): return try await link(Array(words.dropFirst()))
+    case ("expect", 1):
+      sink.expect(numbers[0])
+      return "ok"
+    case ("flood", 2): return try await flood(numbers[0], bytes: numbers[1])
+    case ("counted", 0):
+      try await sink.wait()
+      return "got \(sink.count) \(sink.disorders) \(sink.ended)"
+    case ("calls", 3):
+      return try await calls(numbers[0], bytes: numbers[1], outstanding: numbers[2])
+    case ("pairs", _): return try await pairs(Array(words.dropFirst()))
+    case ("heard", 1):
+      try await sink.wait(for: numbers[0])
+      return "heard \(sink.count)"
+    case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
+    default: throw BenchError("a node does not know `\(words.joined(separator: " "))`")
+    }
+  }
+
+  private func current() -> Node? { node.withLock { $0 } }
+
+  /// Names of nodes: where messages and calls go. Answers when all of them are known.
+  private let linked = Mutex<[Mailbox]>([])
+  private let called = Mutex<Int>(0)
+
+  private func link(_ names: [String]) async throws -> String {
+    var found: [Mailbox] = []
+    for name in names {
+      let end = ContinuousClock.now + .seconds(10)
+      while true {
+        if case .mailbox(let mailbox)? = runtime.registry.lookUp("sink-\(name)") {
+          found.append(mailbox)
+          break
+        }
+        if ContinuousClock.now > end { throw BenchError("sink-\(name) is unknown after 10 s") }
+        try await Task.sleep(for: .milliseconds(1))
+      }
+    }
+    let members = await current()?.status()?.members ?? []
+    let all = found
+    linked.withLock { $0 = all }
+    called.withLock { $0 = members.first { $0.name == names.first }?.node ?? 0 }
+    return "ok"
+  }
+
+  /// One message to each by name, through the registry.
+  private func pairs(_ names: [String]) async throws -> String {
+    var taken = 0
+    for name in names {
+      let end = ContinuousClock.now + .seconds(10)
+      while runtime.registry.send(Message(copying: [0]), to: "sink-\(name)") != .accepted {
+        if ContinuousClock.now > end { throw BenchError("nothing can be sent to sink-\(name)") }
+        try await Task.sleep(for: .milliseconds(1))
+      }
+      taken += 1
+    }
+    return "sent \(taken)"
+  }
+
+  // MARK: Messages
+
+  private func flood(_ count: Int, bytes: Int) async throws -> String {
+    let targets = linked.withLock { $0 }
+    guard bytes >= 8, !targets.isEmpty else { throw BenchError("flood wants 8 bytes and a link") }
+    let loop = runtime.eventLoops[0]
+    let began = monotonicNow()
+    await withCheckedContinuation { continuation in
+      let flood = Flood(targets, count: count, bytes: bytes) { continuation.resume() }
+      flood.begin(on: loop)
+    }
+    return "sent \(began)"
+  }
+
+  // MARK: Calls
+
+  private func calls(_ count: Int, bytes: Int, outstanding: Int) async throws -> String {
+    guard let node = current() else { throw BenchError("no node") }
+    let target = called.withLock { $0 }
+    let began = monotonicNow()
+    let times = try await withCheckedThrowingContinuation { continuation in
+      let caller = Caller(node, target, count: count, bytes: bytes) { continuation.resume(with: $0) }
+      caller.begin(outstanding: outstanding)
+    }
+    let taken = monotonicNow() - began
+    let sorted = times.sorted()
+    return "did \(taken) \(sorted[count / 2]) \(sorted[min(count - 1, count * 99 / 100)])"
+  }
+}
+
+/// Counts what comes, and whether it comes in order.
+final class MessageSink: MailboxHandler {
+  private let received = Atomic<Int>(0)
+  private let wrong = Atomic<Int>(0)
+  private let expected = Atomic<Int>(.max)
+  private let end = Atomic<UInt64>(0)
+
+  var count: Int { received.load(ordering: .acquiring) }
+  var disorders: Int { wrong.load(ordering: .acquiring) }
+  var ended: UInt64 { end.load(ordering: .acquiring) }
+
+  func expect(_ count: Int) {
+    received.store(0, ordering: .relaxed)
+    wrong.store(0, ordering: .relaxed)
+    expected.store(count, ordering: .releasing)
+  }
+
+  func wait() async throws { try await wait(for: expected.load(ordering: .acquiring)) }
+
+  func wait(for wanted: Int) async throws {
+    let limit = ContinuousClock.now + .seconds(20)
+    while count < wanted, ContinuousClock.now < limit {
+      try await Task.sleep(for: .microseconds(200))
+    }
+  }
+
+  func received(_ mailbox: Mailbox, _ message: consuming Message) {}
+
+  func received(_ batch: inout MailboxBatch) {
+    // Written by this loop alone while messages are expected.
+    var count = received.load(ordering: .relaxed)
+    let last = expected.load(ordering: .relaxed)
+    while let message = batch.next() {
+      let number: Int = message.withUnsafeBytes {
+        $0.count >= 8 ? $0.loadUnaligned(as: Int.self) : count
+      }
+      if number != count { wrong.add(1, ordering: .relaxed) }
+      count += 1
+      if count == last { end.store(monotonicNow(), ordering: .releasing) }
+    }
+    received.store(count, ordering: .releasing)
+  }
+}
+
+/// Numbered messages to each of some mailboxes in turn, as fast as they are taken; on one loop.
+private final class Flood: @unchecked Sendable {
+  // @unchecked: used on its loop alone.
+  private let targets: [Mailbox]
+  private let count: Int
+  private var body: [UInt8]
+  private var sent = 0
+  /// Of the message under way, those that have it.
+  private var taken = 0
+  private let done: () -> Void
+  private static let batch = 2_048
+
+  init(_ targets: [Mailbox], count: Int, bytes: Int, done: @escaping () -> Void) {
+    self.targets = targets
+    self.count = count
+    body = Array(repeating: 0, count: bytes)
+    self.done = done
+  }
+
+  func begin(on loop: EventLoop) { try? loop.execute { self.go(on: loop) } }
+
+  private func go(on loop: EventLoop) {
+    var left = Self.batch
+    while sent < count, left > 0 {
+      let number = sent
+      body.withUnsafeMutableBytes { $0.storeBytes(of: number, as: Int.self) }
+      while taken < targets.count {
+        guard targets[taken].send(body.span.bytes) == .accepted else {
+          left = 0
+          break
+        }
+        taken += 1
+      }
+      if taken < targets.count { break }
+      taken = 0
+      sent += 1
+      left -= 1
+    }
+    if sent == count { return done() }
+    // The loop's other work has its turn: what was sent goes out.
+    try? loop.execute { self.go(on: loop) }
+  }
+}
+
+/// Calls, some at a time: each answer makes the next one.
+private final class Caller: @unchecked Sendable {
+  // @unchecked: used on the node's loop alone.
+  private let node: Node
+  private let target: Int
+  private let count: Int
+  private let body: [UInt8]
+  private var begun = 0
+  private var times: [UInt64] = []
+  private var done: ((Result<[UInt64], any Error>) -> Void)?
+
+  init(
+    _ node: Node, _ target: Int, count: Int, bytes: Int,
+    done: @escaping (Result<[UInt64], any Error>) -> Void
+  ) {
+    self.node = node
+    self.target = target
+    self.count = count
+    body = Array(repeating: 0, count: bytes)
+    self.done = done
+    times.reserveCapacity(count)
+  }
+
+  func begin(outstanding: Int) {
+    try? node.eventLoop.execute {
+      for _ in 0..<min(outstanding, self.count) { self.next() }
+    }
+  }
+
+  private func next() {
+    guard begun < count else { return }
+    begun += 1
+    let began = monotonicNow()
+    let body = body
+    node.call(target, body.span.bytes, within: .seconds(20)) { [self] _, error in
+      if let error { return finish(.failure(error)) }
+      times.append(monotonicNow() - began)
+      if times.count == count { finish(.success(times)) } else { next() }
+    }
+  }
+
+  private func finish(_ result: Result<[UInt64], any Error>) {
+    done?(result)
+    done = nil
+  }
+}

@@ -1,0 +1,78 @@
+import Aloft
+import AloftNode
+import ArgumentParser
+import CBenchLoad
+import Foundation
+import Synchronization
+
+/// A node of a cluster: says `booted NS`, then `ready ADDRESS` when it is a member, then a line for
+/// each change of its cluster (`up COUNT NS`, `dead NODE NS`) and an answer to each order. Orders are
+/// those of the peers' nodes (`Benchmarks/peers/zmq_node.c`), and `pairs`.
+struct RoleNode: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "role-node", abstract: "A node under test.", shouldDisplay: false)
+
+  @Argument var name: String
+  @Option(help: "The data directory.")
+  var data: String
+  @Option(help: "IP:PORT of a node to ask.")
+  var seed: String?
+  @Option(help: "fast, standard or relaxed.")
+  var timing = "standard"
+  @Option(help: "Event loops.")
+  var loops = 1
+
+  static let key = Array("the bench's own cluster key".utf8)
+
+  func run() throws {
+    let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: 1024))
+    RoleOutput.say("booted \(monotonicNow())")
+    let work = try NodeWork(runtime, name)
+    var options = NodeOptions(name: name, keys: [Self.key], data: data)
+    if let seed { options.seeds = [try Self.address(seed)] }
+    guard let timing = NodeOptions.Timing(rawValue: timing) else {
+      throw BenchError("--timing wants fast, standard or relaxed")
+    }
+    options.timing = timing
+    let all = options
+    let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
+    work.node.withLock { $0 = node }
+    node.onCall { call, bytes in call.reply(bytes) }
+    let address = try waitFor { await node.address }
+    RoleOutput.say("ready \(address)")
+    while let line = readLine() {
+      let words = line.split(separator: " ").map(String.init)
+      RoleOutput.say(try waitFor { try await work.order(words) })
+    }
+    try waitFor {
+      await node.shutdown()
+      await runtime.shutdown(within: .milliseconds(100))
+    }
+  }
+
+  static func address(_ text: String) throws -> SocketAddress {
+    let parts = text.split(separator: ":")
+    guard parts.count == 2, let port = UInt16(parts[1]) else {
+      throw BenchError("an address is IP:PORT, not `\(text)`")
+    }
+    return SocketAddress(String(parts[0]), port)
+  }
+}
+
+/// Lines from several threads, each whole.
+enum RoleOutput {
+  private static let lock = NSLock()
+
+  static func say(_ line: String) {
+    lock.withLock {
+      // Who reads may be gone; then standard input ends, too.
+      try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+    }
+  }
+}
+
+func monotonicNow() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
