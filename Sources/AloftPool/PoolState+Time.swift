@@ -15,9 +15,9 @@ extension PoolState {
   }
 
   /// When `advance` is to be called next; nil for not at all.
-  package mutating func nextDeadline() -> UInt64? {
+  package func nextDeadline() -> UInt64? {
     var next = min(nextSweep, drainsUntil)
-    if let wait = queue.nextDeadline() { next = min(next, wait) }
+    if let wait = queue.nextDeadline { next = min(next, wait) }
     // Only if a probe would follow: else the time would be up for ever.
     if isSomethingMissing {
       for breaker in breakers { next = min(next, breaker.reopensAt ?? .max) }

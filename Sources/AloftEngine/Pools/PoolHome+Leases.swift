@@ -17,6 +17,7 @@ extension PoolHome {
     waiter.since = now
     waiter.deadline = timeout == 0 ? 0 : now &+ timeout
     table.core.beginWaiting()
+    if isHere, !isServing { return admitHere(waiter, now) }
     unsafe waiter.nodes.pointee.kind = .waiter
     unsafe waiter.nodes.pointee.word = unsafe UInt(
       bitPattern: Unmanaged.passRetained(waiter).toOpaque())
@@ -77,6 +78,7 @@ extension PoolHome {
   }
 
   func send(home slot: Int, _ kind: PoolNode.Kind) {
+    if isHere, !isServing { return cameBackHere(slot, kind, loop.driver.now()) }
     let node = unsafe nodes + 2 * slot
     unsafe node.pointee.kind = kind
     unsafe node.pointee.number = UInt32(slot)
