@@ -105,17 +105,19 @@ public final class Pool<Resource: Sendable>: Sendable {
   public nonisolated(nonsending) func lease(waitMax: Duration? = nil) async throws
     -> Lease<Resource>
   {
-    var lease = store.tryTake(store.position())
+    let position = store.position()
+    var lease = store.tryTake(position)
     if lease == 0 { lease = try await wait(waitMax) }
-    return Lease(store, lease)
+    return Lease(store, lease, isLoops: position >= 0)
   }
 
   /// A lease of what is idle just now; nil when nothing is, or somebody waits. Never waits and
   /// opens nothing: use it where a lease is worth having only if it is free.
   @inlinable
   public func tryLease() -> Lease<Resource>? {
-    let lease = store.tryTake(store.position())
-    return lease == 0 ? nil : Lease(store, lease)
+    let position = store.position()
+    let lease = store.tryTake(position)
+    return lease == 0 ? nil : Lease(store, lease, isLoops: position >= 0)
   }
 
   /// The pool as the calling event loop sees it: its `tryLease` needs not find out where it is.

@@ -107,9 +107,10 @@ struct PoolScenario: Scenario {
       var caller = 0
       while left > 0 {
         let slice = min(1_000, left)
-        _ = PoolBench.anyThread(pools, from: index * 64 + caller, cycles: slice)
+        // The slice of a caller is for one pool; threads come by the same pools.
+        PoolBench.anyThread(pools[(index + caller) % pools.count], cycles: slice)
         left -= slice
-        caller = (caller + 1) % mine
+        caller = (caller + 1) % (mine * pools.count)
       }
     }
     let seconds = team.run() / 1e9
