@@ -8,7 +8,7 @@ extension EventLoop: SerialExecutor, TaskExecutor {
 
   /// For tasks that prefer the loop. Run as if it were an actor's, such a task would be enqueued
   /// anew at each of its calls: the runtime takes its way from an actor to no actor for a hop.
-  @_implements(TaskExecutor, enqueue(_:))
+  @_implements(TaskExecutor,enqueue(_:))
   package func enqueuePreferring(_ job: consuming ExecutorJob) {
     enqueueJob(UnownedJob(job), Tag.task)
   }

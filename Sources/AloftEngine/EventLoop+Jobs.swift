@@ -80,7 +80,8 @@ extension EventLoop {
       if ended.load(ordering: .sequentiallyConsistent) { serveLateWords() }
     }
     let result =
-      if let from = EventLoop.current, from.position < siblings.count,
+      // What runs late on a loop's own thread is nobody's lane.
+      if let from = EventLoop.current, from !== self, from.position < siblings.count,
         siblings[from.position] === from
       {
         from.sendBehindMessages(word, to: self)

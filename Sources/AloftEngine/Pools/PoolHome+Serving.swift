@@ -187,7 +187,8 @@ extension PoolHome {
   func keepTime(_ now: UInt64) {
     guard let next = state.nextDeadline(), next < timerAt else { return }
     if let timer { loop.cancelTimer(timer) }
-    let wait = next > now ? (next - now) / nanosecondsPerTick : 0
+    // Rounded up: a timer that is early finds nothing to do, and would be set again and again.
+    let wait = next > now ? (next - now - 1) / nanosecondsPerTick + 1 : 0
     timerAt = next
     timer = loop.startTimer(afterMilliseconds: wait) { [unowned self] in timeIsUp() }
     // No timer is left: with the next thing that happens at home it is tried again.

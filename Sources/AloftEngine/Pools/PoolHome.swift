@@ -22,6 +22,7 @@ package final class PoolHome: @unchecked Sendable {
   // time (`servingLate`).
 
   package let number: Int
+  let slots: Int
   package let loop: EventLoop
   package let table: LeaseTable
   package let loops: [EventLoop]
@@ -58,6 +59,7 @@ package final class PoolHome: @unchecked Sendable {
         .loopLimit, "no more pools: \(LeaseHandle.poolsMax - 1) live in this process")
     }
     self.number = number
+    self.slots = slots
     self.loop = loop
     self.handler = handler
     loops = loop.siblings.isEmpty ? [loop] : loop.siblings
@@ -95,9 +97,9 @@ package final class PoolHome: @unchecked Sendable {
     }
   }
 
-  var pokeNode: UnsafeMutablePointer<PoolNode> { unsafe nodes + 2 * state.slotsMax }
+  var pokeNode: UnsafeMutablePointer<PoolNode> { unsafe nodes + 2 * slots }
   func answerNode(_ position: Int) -> UnsafeMutablePointer<PoolNode> {
-    unsafe nodes + 2 * state.slotsMax + 1 + position
+    unsafe nodes + 2 * slots + 1 + position
   }
 
   // MARK: Ways home
@@ -252,7 +254,7 @@ package final class PoolHome: @unchecked Sendable {
 
   /// After the end the handler is held for as long as somebody has a lease.
   private func endIfAllIsBack() {
-    let isLent = (0..<state.slotsMax).contains { table.core.observe($0).isLent }
+    let isLent = (0..<slots).contains { table.core.observe($0).isLent }
     if !isLent { handler.drained() }
   }
 
