@@ -107,8 +107,9 @@ public struct LocalLease<Resource: Sendable>: ~Copyable {
   @inlinable @inline(__always)
   deinit {
     unsafe store._withUnsafeGuaranteedRef { [position, lease] in
-      let result = $0.core.giveBack(LeaseHandle(rawValue: lease), on: position)
-      if result != .idle { _ = $0.complete(result, lease | $0.tag) }
+      if !$0.core.keepOwn(LeaseHandle(rawValue: lease), on: position) {
+        $0.giveBackElsewhere(lease, from: position)
+      }
     }
   }
 

@@ -81,6 +81,13 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
   @usableFromInline
   func takeShared() -> UInt64 { core.takeShared(from: start()) }
 
+  /// The end of a loop's lease, without its pool's number, that isn't kept by the loop.
+  @usableFromInline
+  func giveBackElsewhere(_ lease: UInt64, from position: Int) {
+    let result = core.giveBack(LeaseHandle(rawValue: lease), on: position)
+    if result != .idle { _ = complete(result, lease | tag) }
+  }
+
   /// The end of a lease that began on no loop: it goes back to the shelf wherever it ends.
   @inlinable
   func giveBackShared(_ lease: UInt64) -> Bool {
