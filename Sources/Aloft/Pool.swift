@@ -128,6 +128,7 @@ public final class Pool<Resource: Sendable>: Sendable {
     return LocalPool(store, position)
   }
 
+  @inline(__always)
   private nonisolated(nonsending) func wait(_ limit: Duration?) async throws -> UInt64 {
     let timeout = try limit.map { try Optional($0).poolNanoseconds("waitMax") } ?? waitMax
     let waiter = TaskWaiter()
