@@ -11,8 +11,8 @@ internal import AloftEngine
 /// }
 /// await withTaskExecutorPreference(loop.executor) { … }   // or a task
 /// ```
-/// Code there must not block. Awaiting an actor of the same loop costs no hop. Tasks that outlive
-/// the runtime go on, one at a time still, but on threads of Swift's own choice.
+/// Code there must not block. Awaiting an actor of the same loop needs no other thread. Tasks that
+/// outlive the runtime go on, one at a time still, but on threads of Swift's own choice.
 public struct EventLoop: Sendable, Hashable {
   let core: AloftEngine.EventLoop
 

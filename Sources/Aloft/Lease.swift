@@ -14,16 +14,21 @@ public struct Lease<Resource: Sendable>: ~Copyable, Sendable {
   @usableFromInline let store: Unmanaged<PoolStore<Resource>>
   /// The lease by name: pool 12 bits, slot 12, generation 40.
   public let rawValue: UInt64
+  /// It began on a loop, which keeps the resource if the lease ends there, too.
+  @usableFromInline let isLoops: Bool
 
   @inlinable @inline(__always)
-  init(_ store: PoolStore<Resource>, _ lease: UInt64) {
+  init(_ store: PoolStore<Resource>, _ lease: UInt64, isLoops: Bool) {
     unsafe self.store = .passUnretained(store)
     rawValue = lease
+    self.isLoops = isLoops
   }
 
   @inlinable @inline(__always)
   deinit {
-    _ = unsafe store._withUnsafeGuaranteedRef { [rawValue] in $0.giveBack(rawValue) }
+    _ = unsafe store._withUnsafeGuaranteedRef { [rawValue, isLoops] in
+      isLoops ? $0.giveBack(rawValue) : $0.giveBackShared(rawValue)
+    }
   }
 
   @inlinable public var resource: Resource {
@@ -52,15 +57,22 @@ public struct Lease<Resource: Sendable>: ~Copyable, Sendable {
 /// A pool as one event loop sees it: a value to keep and use on that loop alone.
 @safe
 public struct LocalPool<Resource: Sendable> {
-  /// Keeps the store; what is hot goes through `store`, so that no lease counts a reference.
-  private let keeper: PoolStore<Resource>
+  /// Keeps the store; what is hot goes through `store`, so that no lease counts a reference. An
+  /// object of its own, because a copy of this value counts a reference to it, and loops that all
+  /// counted the store's would wait for each other's cache line.
+  private let keeper: Keeper
   @usableFromInline let store: Unmanaged<PoolStore<Resource>>
   @usableFromInline let position: Int
 
   init(_ store: PoolStore<Resource>, _ position: Int) {
-    keeper = store
+    keeper = Keeper(store)
     unsafe self.store = .passUnretained(store)
     self.position = position
+  }
+
+  private final class Keeper {
+    private let store: PoolStore<Resource>
+    init(_ store: PoolStore<Resource>) { self.store = store }
   }
 
   /// A lease of what is idle just now, the loop's own first; nil when nothing is, or somebody
@@ -95,8 +107,9 @@ public struct LocalLease<Resource: Sendable>: ~Copyable {
   @inlinable @inline(__always)
   deinit {
     unsafe store._withUnsafeGuaranteedRef { [position, lease] in
-      let result = $0.core.giveBack(LeaseHandle(rawValue: lease), on: position)
-      if result != .idle { _ = $0.complete(result, lease | $0.tag) }
+      if !$0.core.keepOwn(LeaseHandle(rawValue: lease), on: position) {
+        $0.giveBackElsewhere(lease, from: position)
+      }
     }
   }
 

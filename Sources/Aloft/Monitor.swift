@@ -64,12 +64,7 @@ extension Runtime {
     _ connection: Connection, _ action: @escaping @Sendable (EndReason) -> Void
   ) -> Monitor {
     let watch = EndWatch { action(EndReason($0)) }
-    let id = connection.id
-    guard let loop = group.loops.first(where: { $0.number == id.loop }) else {
-      watch.tell(.gone)
-      return Monitor(watch: watch)
-    }
-    loop.executeUnrefused { loop.workers.ends.add(watch, connection: id, on: loop) }
+    AloftEngine.EventLoop.monitor(connection.id, watch)
     return Monitor(watch: watch)
   }
 

@@ -105,17 +105,19 @@ public final class Pool<Resource: Sendable>: Sendable {
   public nonisolated(nonsending) func lease(waitMax: Duration? = nil) async throws
     -> Lease<Resource>
   {
-    var lease = store.tryTake(store.position())
+    let position = store.position()
+    var lease = store.tryTake(position)
     if lease == 0 { lease = try await wait(waitMax) }
-    return Lease(store, lease)
+    return Lease(store, lease, isLoops: position >= 0)
   }
 
   /// A lease of what is idle just now; nil when nothing is, or somebody waits. Never waits and
   /// opens nothing: use it where a lease is worth having only if it is free.
   @inlinable
   public func tryLease() -> Lease<Resource>? {
-    let lease = store.tryTake(store.position())
-    return lease == 0 ? nil : Lease(store, lease)
+    let position = store.position()
+    let lease = store.tryTake(position)
+    return lease == 0 ? nil : Lease(store, lease, isLoops: position >= 0)
   }
 
   /// The pool as the calling event loop sees it: its `tryLease` needs not find out where it is.
@@ -126,6 +128,7 @@ public final class Pool<Resource: Sendable>: Sendable {
     return LocalPool(store, position)
   }
 
+  @inline(__always)
   private nonisolated(nonsending) func wait(_ limit: Duration?) async throws -> UInt64 {
     let timeout = try limit.map { try Optional($0).poolNanoseconds("waitMax") } ?? waitMax
     let waiter = TaskWaiter()
@@ -177,20 +180,24 @@ public final class Pool<Resource: Sendable>: Sendable {
 
 /// A task that waits for a lease. Either its wait begins before it is cancelled, or it sees that
 /// it has been.
+@safe
 final class TaskWaiter: PoolWaiter, @unchecked Sendable {
-  // @unchecked: the reply is set before the waiter is known to anybody who answers.
-  private var reply: Reply<UInt64>?
+  // @unchecked: the continuation is set before the waiter is known to anybody who answers, and
+  // taken by the one who does.
+  private var continuation: UnsafeContinuation<UInt64, any Error>?
   /// 0: neither; 1: waits; 2: cancelled.
   private let state = Atomic<Int>(0)
+
+  /// Released unanswered: its home's loop has ended.
+  deinit { unsafe continuation?.resume(throwing: PoolError(.closed)) }
 
   func wait(
     _ home: PoolHome, _ timeout: UInt64, _ continuation: UnsafeContinuation<UInt64, any Error>
   ) {
-    let reply = unsafe Reply(continuation)
     guard state.load(ordering: .acquiring) == 0 else {
-      return reply.resume(with: .failure(CancellationError()))
+      return unsafe continuation.resume(throwing: CancellationError())
     }
-    self.reply = reply
+    unsafe self.continuation = unsafe continuation
     home.wait(self, timeout: timeout)
     // Cancelled meanwhile, by one who found nobody waiting.
     if state.exchange(1, ordering: .acquiringAndReleasing) == 2 { home.cancel(self) }
@@ -200,10 +207,15 @@ final class TaskWaiter: PoolWaiter, @unchecked Sendable {
     if state.exchange(2, ordering: .acquiringAndReleasing) == 1 { home.cancel(self) }
   }
 
-  override func granted(_ lease: UInt64) { reply?.resume(with: .success(lease)) }
+  private func take() -> UnsafeContinuation<UInt64, any Error>? {
+    defer { unsafe continuation = nil }
+    return unsafe continuation
+  }
+
+  override func granted(_ lease: UInt64) { unsafe take()?.resume(returning: lease) }
 
   override func refused(_ refusal: PoolRefused) {
     let error: any Error = refusal == .cancelled ? CancellationError() : PoolError(refusal)
-    reply?.resume(with: .failure(error))
+    unsafe take()?.resume(throwing: error)
   }
 }

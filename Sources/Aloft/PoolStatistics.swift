@@ -22,7 +22,7 @@ public struct PoolStatistics: Sendable {
   public let cancelled: UInt64
   /// Refused because too many waited, the upstream was down, or the pool was closed.
   public let refused: UInt64
-  /// Taken from borrowers who held them for too long.
+  /// Taken from borrowers who held them for too long, or have ended.
   public let reclaimed: UInt64
   public let checksFailed: UInt64
   /// Upstreams that are left alone just now.

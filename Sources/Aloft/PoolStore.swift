@@ -1,6 +1,5 @@
 public import AloftAtomics
 internal import AloftEngine
-internal import AloftUV
 
 /// The resources of a pool, a place for each slot. It lives until the last one is closed, however
 /// long the `Pool` has been gone: whoever has a lease needs not hold it.
@@ -21,7 +20,7 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
   @usableFromInline let places: UnsafeMutablePointer<Resource?>
   /// The pool's number where a lease has it.
   @usableFromInline let tag: UInt64
-  /// Where threads on different processors begin to look: the largest power of two of slots.
+  /// Where different threads begin to look: the largest power of two of slots.
   @usableFromInline let startMask: Int
   let slots: Int
   let actions: Actions
@@ -60,9 +59,13 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
   @usableFromInline
   func position() -> Int { home.position }
 
-  /// Threads on different processors begin with different slots.
-  @usableFromInline
-  func start() -> Int { currentProcessor() &* 8 & startMask }
+  /// Threads begin with different slots: their stacks lie 8 MiB apart, one after the other.
+  @inlinable @inline(__always)
+  func start() -> Int {
+    var here: UInt8 = 0
+    let address = unsafe withUnsafeMutablePointer(to: &here) { UInt(bitPattern: $0) }
+    return Int(bitPattern: address &>> 23) & startMask
+  }
 
   /// The second half of a return that was not a plain one. False when there is no such lease.
   @usableFromInline
@@ -77,6 +80,20 @@ final class PoolStore<Resource: Sendable>: @unchecked Sendable {
 
   @usableFromInline
   func takeShared() -> UInt64 { core.takeShared(from: start()) }
+
+  /// The end of a loop's lease, without its pool's number, that isn't kept by the loop.
+  @usableFromInline
+  func giveBackElsewhere(_ lease: UInt64, from position: Int) {
+    let result = core.giveBack(LeaseHandle(rawValue: lease), on: position)
+    if result != .idle { _ = complete(result, lease | tag) }
+  }
+
+  /// The end of a lease that began on no loop: it goes back to the shelf wherever it ends.
+  @inlinable
+  func giveBackShared(_ lease: UInt64) -> Bool {
+    let result = core.giveBack(LeaseHandle(rawValue: lease))
+    return result == .idle || complete(result, lease)
+  }
 
   /// The usual end of a lease. False when there is no such lease.
   @inlinable

@@ -21,6 +21,7 @@ extension LeaseTableCore {
   /// the loop's own, or one that any thread might return.
   @inlinable @inline(__always)
   public func giveBack(_ handle: LeaseHandle, on loop: Int) -> LeaseReturn {
+    if keepOwn(handle, on: loop) { return .idle }
     let slot = handle.slot
     if slot >= slots { return .stale }
     let own = LeaseWord(generation: handle.generation, holder: LeaseWord.lent(by: loop))
@@ -30,6 +31,27 @@ extension LeaseTableCore {
       return .stale
     }
     return keep(own, slot, by: loop)
+  }
+
+  /// Loop. The usual case of `giveBack`, small enough to be part of its caller: a lease of the
+  /// loop's own, which nobody wants and for which it has room. Else false, and nothing is done.
+  @inlinable @inline(__always)
+  public func keepOwn(_ handle: LeaseHandle, on loop: Int) -> Bool {
+    let slot = handle.slot
+    if slot >= slots { return false }
+    let own = LeaseWord(generation: handle.generation, holder: LeaseWord.lent(by: loop))
+    let slice = slice(loop)
+    let count = memory.loadOwn(slice)
+    if memory.loadRelaxed(state(slot)) != own.rawValue || count == UInt(bitPattern: share)
+      || memory.loadRelaxed(claim(slot)) == UInt(truncatingIfNeeded: handle.generation)
+      || isWanted(slot)
+    {
+      return false
+    }
+    memory.storeRelaxed(state(slot), own.held(by: LeaseWord.kept(by: loop)).rawValue)
+    memory.write(slice &+ Int(bitPattern: count) &+ 1, UInt(bitPattern: slot))
+    memory.storeRelaxed(slice, count &+ 1)
+    return true
   }
 
   @inlinable @inline(__always)

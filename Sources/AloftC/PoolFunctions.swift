@@ -1,6 +1,7 @@
 import AloftAtomics
 import AloftEngine
 import AloftPool
+import AloftQueue
 public import CAloft
 
 // `aloft/pool.h` is the manual of all of these.
@@ -139,6 +140,46 @@ public func aloft_pool_return(
     }
     let handle = LeaseHandle(rawValue: lease.id)
     guard handle.slot < pool.slots, pool.home.giveBack(handle, ending) else {
+      throw Failure(
+        Code.stale, "lease \(String(lease.id, radix: 16)) is none of this pool, or no longer")
+    }
+    return Code.success
+  }
+}
+
+@c @implementation
+public func aloft_pool_bind_mailbox(
+  _ pool: OpaquePointer!, _ lease: aloft_lease, _ mailbox: aloft_mailbox
+) -> Int32 {
+  unsafe bind(lease, of: pool) { _ in .mailbox(MailboxID(rawValue: mailbox.id)) }
+}
+
+@c @implementation
+public func aloft_pool_bind_connection(
+  _ pool: OpaquePointer!, _ lease: aloft_lease, _ connection: aloft_connection
+) -> Int32 {
+  unsafe bind(lease, of: pool) { _ in .connection(ConnectionID(rawValue: connection.id)) }
+}
+
+@c @implementation
+public func aloft_pool_bind_loop(
+  _ pool: OpaquePointer!, _ lease: aloft_lease, _ loop: UInt32
+) -> Int32 {
+  unsafe bind(lease, of: pool) { home throws(Failure) in
+    guard loop < home.loops.count else {
+      throw Failure(Code.noEntry, "there is no loop \(loop); the runtime has \(home.loops.count)")
+    }
+    return .loop(home.loops[Int(loop)])
+  }
+}
+
+private func bind(
+  _ lease: aloft_lease, of pool: OpaquePointer?,
+  to borrower: (PoolHome) throws(Failure) -> PoolHome.Borrower
+) -> Int32 {
+  reporting { () throws(Failure) in
+    let home = unsafe try CallbackPool.of(pool).home
+    guard home.bind(LeaseHandle(rawValue: lease.id), to: try borrower(home)) else {
       throw Failure(
         Code.stale, "lease \(String(lease.id, radix: 16)) is none of this pool, or no longer")
     }

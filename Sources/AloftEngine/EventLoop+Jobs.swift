@@ -7,12 +7,14 @@ extension EventLoop {
   enum Tag {
     /// A retained `Job`.
     static let job: UInt = 0
-    /// A Swift concurrency job.
+    /// A Swift concurrency job of an actor.
     static let executor: UInt = 1
     /// A descriptor and its listener: an accepted connection handed from loop to loop.
     static let descriptor: UInt = 2
     /// A message and the reference to it.
     static let message: UInt = 3
+    /// A Swift concurrency job of a task that prefers the loop.
+    static let task: UInt = 4
     static let mask: UInt = 7
   }
 
@@ -48,8 +50,8 @@ extension EventLoop {
 
   /// Any thread: runs a job of Swift concurrency, which can't be refused. After the loop's end such
   /// jobs run on the threads that enqueue them, still one at a time.
-  package func enqueueJob(_ job: UnownedJob) {
-    let word = unsafe unsafeBitCast(job, to: UInt.self) | Tag.executor
+  func enqueueJob(_ job: UnownedJob, _ tag: UInt) {
+    let word = unsafe unsafeBitCast(job, to: UInt.self) | tag
     // Executors are unowned: the job may hold the last reference to this loop, and after the end
     // it runs, and drops it, before this call has returned.
     let hold = isCurrent ? nil : unsafe Unmanaged.passRetained(self)
@@ -78,7 +80,8 @@ extension EventLoop {
       if ended.load(ordering: .sequentiallyConsistent) { serveLateWords() }
     }
     let result =
-      if let from = EventLoop.current, from.position < siblings.count,
+      // What runs late on a loop's own thread is nobody's lane.
+      if let from = EventLoop.current, from !== self, from.position < siblings.count,
         siblings[from.position] === from
       {
         from.sendBehindMessages(word, to: self)
@@ -183,7 +186,7 @@ extension EventLoop {
     case Tag.job:
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
-    case Tag.executor: runTaskJob(word)
+    case Tag.executor, Tag.task: runTaskJob(word)
     case Tag.message:
       let block = MessageBlock(address: word & ~Tag.mask)
       unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
@@ -225,8 +228,12 @@ extension EventLoop {
 
   private func runTaskJob(_ word: UInt) {
     let job = unsafe unsafeBitCast(word & ~Tag.mask, to: UnownedJob.self)
-    unsafe job.runSynchronously(
-      isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+    if word & Tag.mask == Tag.task {
+      unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+    } else {
+      unsafe job.runSynchronously(
+        isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+    }
   }
 
   /// What becomes of a word that came after the end. Whoever waits for a job sees to it that its
@@ -236,7 +243,7 @@ extension EventLoop {
     case Tag.job:
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).release()
-    case Tag.executor:
+    case Tag.executor, Tag.task:
       runTaskJob(word)
     case Tag.message:
       deadLetter(MessageBlock(address: word & ~Tag.mask))

@@ -14,10 +14,12 @@ extension PoolState {
     nextSweep = sweepEvery.map { now &+ $0 } ?? .max
   }
 
-  /// When `advance` is to be called next; nil for not at all.
-  package mutating func nextDeadline() -> UInt64? {
+  /// When `advance` is to be called next; nil for not at all. After an `advance` it is later than
+  /// the time of that: what time can do has then been done.
+  package func nextDeadline() -> UInt64? {
+    if phase == .drained { return nil }
     var next = min(nextSweep, drainsUntil)
-    if let wait = queue.nextDeadline() { next = min(next, wait) }
+    if let wait = queue.nextDeadline { next = min(next, wait) }
     // Only if a probe would follow: else the time would be up for ever.
     if isSomethingMissing {
       for breaker in breakers { next = min(next, breaker.reopensAt ?? .max) }

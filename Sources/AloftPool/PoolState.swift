@@ -21,6 +21,7 @@ package struct PoolState: ~Copyable {
   package internal(set) var openingCount = 0
   package internal(set) var closingCount = 0
   var slots: [PoolSlot]
+  var recalledCount = 0
   var openPerUpstream: [Int]
   var phase = Phase.open
   var nextSweep: UInt64
@@ -44,6 +45,8 @@ package struct PoolState: ~Copyable {
   package var isDrained: Bool { phase == .drained }
   /// Whether the slot holds a resource, as far as the engine has been told to use one.
   package func isOut(_ slot: Int) -> Bool { slots[slot].state == .out }
+
+  package var hasRecalled: Bool { recalledCount > 0 }
 
   /// Those that have to come home, wherever they are.
   package var recalledSlots: [Int] {
@@ -195,6 +198,7 @@ package struct PoolState: ~Copyable {
   mutating func setRecall(_ slot: Int, _ isWanted: Bool, _ actions: inout [PoolAction]) {
     guard slots[slot].isRecalled != isWanted else { return }
     slots[slot].isRecalled = isWanted
+    recalledCount += isWanted ? 1 : -1
     actions.append(.recall(slot: slot, isWanted))
   }
 

@@ -16,6 +16,9 @@ package struct WaiterQueue: ~Copyable {
   private var places = [Place()]
   private var free: UInt32 = 0
   private var wheel: TimerWheel
+  /// No deadline is before this one; the wheel is asked only when it has come, for to look for its
+  /// earliest timer takes longer than a hand-over.
+  private var soonest = UInt64.max
   package private(set) var count = 0
 
   private static let tick: UInt64 = 1_000_000
@@ -58,6 +61,7 @@ package struct WaiterQueue: ~Copyable {
     count += 1
     guard deadline > 0 else { return }
     let due = deadline / Self.tick + (deadline % Self.tick == 0 ? 0 : 1)
+    soonest = min(soonest, due * Self.tick)
     // There is a node for as many as may wait.
     places[index].timer = wheel.start(at: due, payload: waiter.index)!
   }
@@ -87,19 +91,22 @@ package struct WaiterQueue: ~Copyable {
     }
     places[index].isWaiting = false
     count -= 1
+    if count == 0 { soonest = .max }
     return places[index].since
   }
 
   mutating func popDue(now: UInt64) -> WaiterID? {
+    if now < soonest { return nil }
     wheel.advance(to: now / Self.tick)
-    guard let due = wheel.popDue() else { return nil }
+    guard let due = wheel.popDue() else {
+      // Later than now, and maybe a little early.
+      soonest = wheel.nextDeadline().map { max($0, now / Self.tick + 1) * Self.tick } ?? .max
+      return nil
+    }
     places[Int(due.payload)].timer = TimerIndex(rawValue: 0)
     return WaiterID(index: due.payload, generation: places[Int(due.payload)].generation)
   }
 
-  /// Nanoseconds; may be a little early.
-  mutating func nextDeadline() -> UInt64? {
-    guard let tick = wheel.nextDeadline() else { return nil }
-    return tick * Self.tick
-  }
+  /// Nanoseconds; may be early, never late.
+  var nextDeadline: UInt64? { soonest == .max ? nil : soonest }
 }

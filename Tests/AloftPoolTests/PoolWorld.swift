@@ -19,6 +19,8 @@ struct PoolWorld: ~Copyable {
     case opensTooMany
     /// A refusal gets lost.
     case forgetsWaiter
+    /// A timer gets lost.
+    case missesTime
   }
 
   var state: PoolState
@@ -113,14 +115,18 @@ struct PoolWorld: ~Copyable {
     while now <= end, let next = state.nextDeadline(), next <= end {
       now = max(now, next)
       advance()
-      // What can't be done yet is tried again a tick later, as the engine does it.
-      if state.nextDeadline() == next { now += 1_000_000 }
+      // Whatever could be done has been, or its time would be up for ever.
+      if let again = state.nextDeadline(), again <= now {
+        complain("time is up again, since \(again)")
+        return
+      }
     }
     now = max(now, end)
     advance()
   }
 
   private mutating func advance() {
+    if let next = state.nextDeadline(), next <= now, strikes(.missesTime) { return }
     let (places, changes) = (places, changes)
     state.advance(now: now, into: &actions) { slot in
       var isLent = false

@@ -326,6 +326,38 @@ static void test_reclaim(void) {
   shop_close(&s);
 }
 
+static void test_borrowers(void) {
+  static shop s;
+  static asker a, b;
+  aloft_mailbox_callbacks none;
+  aloft_mailbox mailbox;
+  const aloft_connection gone = {0};
+  memset(&none, 0, sizeof none);
+  none.struct_size = sizeof none;
+  for (uint32_t loop = 0; loop < 2; loop++) {
+    OK(aloft_mailbox_open(runtime, loop, NULL, &none, NULL, &mailbox));
+    shop_open(&s, options_of(1), false);
+    ask(&a, s.pool, 0);
+    OK(answer(&a));
+    OK(aloft_pool_bind_mailbox(s.pool, a.lease, mailbox));
+    ask(&b, s.pool, ALOFT_NEVER);
+    while (statistics_of(s.pool).waiting != 1) sched_yield();
+    OK(aloft_mailbox_close(mailbox, 0));
+    OK(answer(&b)); // the mailbox has lost it
+    EXPECT(ALOFT_ESTALE, aloft_pool_return(s.pool, a.lease, ALOFT_LEASE_SOUND));
+    EXPECT(ALOFT_ESTALE, aloft_pool_bind_mailbox(s.pool, a.lease, mailbox));
+    EXPECT(ALOFT_ESTALE, aloft_pool_bind_loop(s.pool, a.lease, 0));
+    EXPECT(ALOFT_ENOENT, aloft_pool_bind_loop(s.pool, b.lease, 2));
+    OK(aloft_pool_bind_loop(s.pool, b.lease, 1));
+    CHECK(statistics_of(s.pool).reclaimed == 1);
+    // One that has ended, or never was.
+    OK(aloft_pool_bind_connection(s.pool, b.lease, gone));
+    while (statistics_of(s.pool).reclaimed != 2) sched_yield();
+    EXPECT(ALOFT_ESTALE, aloft_pool_return(s.pool, b.lease, ALOFT_LEASE_SOUND));
+    shop_close(&s);
+  }
+}
+
 static void test_resize(void) {
   static shop s;
   static asker a[3];
@@ -451,6 +483,7 @@ int main(void) {
   test_breaker();
   test_checks();
   test_reclaim();
+  test_borrowers();
   test_resize();
   test_bad_input();
   test_shutdown();

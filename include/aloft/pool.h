@@ -11,6 +11,7 @@
 #define ALOFT_POOL_H
 
 #include "base.h"
+#include "mailbox.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -155,6 +156,17 @@ enum {
 // Thread: any. Errors: ALOFT_ESTALE (it was returned before, taken back, or is of another pool).
 ALOFT_EXPORT int aloft_pool_return(aloft_pool *pool, aloft_lease lease, uint32_t state);
 
+// Has a lease taken back when its borrower ends, or at once when it has ended: the resource is
+// closed, and the lease is stale from then on. With several borrowers the first end counts. A lease
+// that is returned before is forgotten; one that is bound to nobody costs nothing for all this.
+//   loop  index of an event loop of the pool's runtime
+// Thread: any. O(1). Errors: ALOFT_ESTALE (there is no such lease), ALOFT_ENOENT (no such loop).
+ALOFT_EXPORT int aloft_pool_bind_mailbox(aloft_pool *pool, aloft_lease lease,
+                                         aloft_mailbox mailbox);
+ALOFT_EXPORT int aloft_pool_bind_connection(aloft_pool *pool, aloft_lease lease,
+                                            aloft_connection connection);
+ALOFT_EXPORT int aloft_pool_bind_loop(aloft_pool *pool, aloft_lease lease, uint32_t loop);
+
 // ---------------------------------------------------------------------------------------------
 // Control
 
@@ -178,7 +190,7 @@ typedef struct aloft_pool_statistics {
   uint64_t overflowed; // of those opened, beyond `size`
   uint64_t timed_out;
   uint64_t refused;
-  uint64_t reclaimed; // taken from borrowers who held them for too long
+  uint64_t reclaimed; // taken from borrowers who held them for too long, or have ended
   uint64_t checks_failed;
   uint64_t upstreams_down;
   uint64_t wait_us_p50; // of those who waited, up to a quarter more

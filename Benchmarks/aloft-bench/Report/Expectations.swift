@@ -34,6 +34,8 @@ private let poolRows: [Expectation] = [
   .init(
     scenario: "2-pool", config: "callers=1000", figure: "p99_us", seed: 15_000, otp: 5_400),
   .init(
+    scenario: "2-pool", config: "callers=5000", figure: "p99_to_ideal_fifo", bar: .atMost(1.5)),
+  .init(
     scenario: "2-pool", config: "tcp", figure: "lost_to_pool_pct",
     anchors: "PostgresNIO pool 5.5 us a lease", bar: .atMost(5)),
 ]

@@ -107,9 +107,10 @@ struct PoolScenario: Scenario {
       var caller = 0
       while left > 0 {
         let slice = min(1_000, left)
-        _ = PoolBench.anyThread(pools, from: index * 64 + caller, cycles: slice)
+        // The slice of a caller is for one pool; threads come by the same pools.
+        PoolBench.anyThread(pools[(index + caller) % pools.count], cycles: slice)
         left -= slice
-        caller = (caller + 1) % mine
+        caller = (caller + 1) % (mine * pools.count)
       }
     }
     let seconds = team.run() / 1e9
@@ -133,18 +134,22 @@ struct PoolScenario: Scenario {
           let executor = onLoops ? loops[caller % loops.count].executor : nil
           group.addTask(executorPreference: executor) {
             var waits: [UInt32] = []
+            var asks: [Double] = []
             waits.reserveCapacity(turns)
+            asks.reserveCapacity(turns)
             // Each has a pool of its own choice and stays with it: callers that went from pool to
             // pool would bunch up like buses, and their waits tell of that.
             let pool = pools[caller % pools.count]
             for _ in 0..<turns {
               let asked = PoolBench.now()
+              asks.append(asked)
               try await pool.withLease { _ in
                 waits.append(UInt32(min(PoolBench.now() - asked, 4e9)))
                 await Task.yield()
               }
             }
             results.waits[caller].value = waits
+            results.waits[caller].asked = asks
           }
         }
         try await group.waitForAll()
@@ -157,8 +162,28 @@ struct PoolScenario: Scenario {
       for wait in waits.value { latencies.add(nanoseconds: UInt64(wait)) }
     }
     lines += latencies.figures.map { ($0.name, $0.microseconds, "us") }
+    if callers > Self.pools * Self.size {
+      let ideal = idealFIFO(results, pools: pools.count).microseconds(99)
+      lines.append(("ideal_fifo_p99_us", ideal, "us"))
+      lines.append(("p99_to_ideal_fifo", latencies.microseconds(99) / ideal, "x"))
+    }
     try PoolBench.waiting { await runtime.shutdown(within: .zero) }
     return lines
+  }
+
+  /// What they would have waited if each lease had gone to the one who had asked first: the moments
+  /// at which leases began are dealt out anew, pool by pool, in the order of the questions.
+  private func idealFIFO(_ results: PoolCallers, pools: Int) -> Latencies {
+    var latencies = Latencies()
+    for pool in 0..<pools {
+      let callers = stride(from: pool, to: results.waits.count, by: pools).map { results.waits[$0] }
+      let asked = callers.flatMap(\.asked).sorted()
+      let began = callers.flatMap { zip($0.asked, $0.value).map { $0 + Double($1) } }.sorted()
+      for (ask, begin) in zip(asked, began) {
+        latencies.add(nanoseconds: UInt64(max(0, begin - ask)))
+      }
+    }
+    return latencies
   }
 
   /// The pools' own counts: every lease is accounted for, and nothing is out.
@@ -187,6 +212,8 @@ final class PoolCallers: Sendable {
   final class Waits: @unchecked Sendable {
     // Sendable: one task writes, and it has been waited for.
     var value: [UInt32] = []
+    /// When each wait began, if it is of interest.
+    var asked: [Double] = []
   }
 
   let waits: [Waits]

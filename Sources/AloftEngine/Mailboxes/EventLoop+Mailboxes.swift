@@ -308,8 +308,15 @@ extension EventLoop {
   package static func withMailboxLoop(
     _ id: MailboxID, _ body: @escaping @Sendable (EventLoop) -> Void
   ) {
-    if let loop = current, loop.number == id.loop { return body(loop) }
-    _ = ForeignThread.withLoop(id.loop) { loop in
+    withLoop(numbered: id.loop, body)
+  }
+
+  /// Any thread: the same for the loop of a connection, or of anything else.
+  package static func withLoop(
+    numbered number: Int, _ body: @escaping @Sendable (EventLoop) -> Void
+  ) {
+    if let loop = current, loop.number == number { return body(loop) }
+    _ = ForeignThread.withLoop(number) { loop in
       loop.executeUnrefused { body(loop) }
     }
   }

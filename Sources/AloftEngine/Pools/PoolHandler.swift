@@ -24,7 +24,7 @@ open class PoolHandler: @unchecked Sendable {
 open class PoolWaiter: @unchecked Sendable {
   // @unchecked: the nodes are the pool's while they are under way, `index` and `generation` are
   // its home's; subclasses prove their own.
-  let nodes: UnsafeMutablePointer<PoolNode>
+  private var memory: UnsafeMutablePointer<PoolNode>?
   /// Nanoseconds of the runtime's clock; 0 for none.
   var deadline: UInt64 = 0
   var since: UInt64 = 0
@@ -32,12 +32,19 @@ open class PoolWaiter: @unchecked Sendable {
   var index: UInt32 = 0
   var generation: UInt32 = 0
 
-  public init() {
-    unsafe nodes = .allocate(capacity: 2)
-    unsafe nodes.initialize(repeating: PoolNode(), count: 2)
-  }
+  public init() {}
 
-  deinit { unsafe nodes.deallocate() }
+  deinit { unsafe memory?.deallocate() }
+
+  /// One to wait by and one to cancel by, made when there is need of a message: at home there is
+  /// none. For whoever waits or cancels, one after the other.
+  var nodes: UnsafeMutablePointer<PoolNode> {
+    if let memory = unsafe memory { return unsafe memory }
+    let made = UnsafeMutablePointer<PoolNode>.allocate(capacity: 2)
+    unsafe made.initialize(repeating: PoolNode(), count: 2)
+    unsafe memory = unsafe made
+    return unsafe made
+  }
 
   open func granted(_ lease: UInt64) {}
   open func refused(_ refusal: PoolRefused) {}

@@ -1,4 +1,5 @@
 package import AloftAtomics
+package import AloftQueue
 
 /// What any thread asks of a pool.
 extension PoolHome {
@@ -17,6 +18,7 @@ extension PoolHome {
     waiter.since = now
     waiter.deadline = timeout == 0 ? 0 : now &+ timeout
     table.core.beginWaiting()
+    if isHere, !isServing { return admitHere(waiter, now) }
     unsafe waiter.nodes.pointee.kind = .waiter
     unsafe waiter.nodes.pointee.word = unsafe UInt(
       bitPattern: Unmanaged.passRetained(waiter).toOpaque())
@@ -51,6 +53,44 @@ extension PoolHome {
     }
   }
 
+  /// Who has borrowed, and takes a lease along at its end.
+  package enum Borrower {
+    case mailbox(MailboxID)
+    case connection(ConnectionID)
+    case loop(EventLoop)
+  }
+
+  /// Any thread: has the lease taken back when `borrower` ends, or at once when it has ended.
+  /// False when there is no such lease. It is forgotten with the lease.
+  package func bind(_ lease: LeaseHandle, to borrower: Borrower) -> Bool {
+    guard isLent(lease) else { return false }
+    let watch = EndWatch(isMoot: { [weak self] in self.map { !$0.isLent(lease) } ?? true }) {
+      [weak self] _ in self?.takeBack(lease)
+    }
+    switch borrower {
+    case .mailbox(let id): EventLoop.monitor(id, watch)
+    case .connection(let id): EventLoop.monitor(id, watch)
+    case .loop(let loop): loop.monitorEnd(watch)
+    }
+    return true
+  }
+
+  /// Any thread, a moment ago.
+  private func isLent(_ lease: LeaseHandle) -> Bool {
+    guard lease.pool == number, lease.slot < slots else { return false }
+    let seen = table.core.observe(lease.slot)
+    return seen.isLent && seen.generation == lease.generation
+  }
+
+  /// Any thread: ends a lease whose borrower has ended. What it left behind is closed.
+  private func takeBack(_ lease: LeaseHandle) {
+    guard lease.pool == number, lease.slot < slots else { return }
+    let position = position
+    let result =
+      position < 0 ? table.core.sendHome(lease) : table.core.sendHome(lease, on: position)
+    _ = complete(result, lease, .reclaimed)
+  }
+
   /// Any thread: the second half of a return.
   package func complete(_ result: LeaseReturn, _ lease: LeaseHandle) -> Bool {
     complete(result, lease, .returned)
@@ -77,6 +117,7 @@ extension PoolHome {
   }
 
   func send(home slot: Int, _ kind: PoolNode.Kind) {
+    if isHere, !isServing { return cameBackHere(slot, kind, loop.driver.now()) }
     let node = unsafe nodes + 2 * slot
     unsafe node.pointee.kind = kind
     unsafe node.pointee.number = UInt32(slot)

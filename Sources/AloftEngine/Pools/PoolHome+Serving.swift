@@ -20,16 +20,17 @@ extension PoolHome {
     unsafe waiters[Int(id.index)] = nil
     state.queue.release(id)
     // The gate is open again: what loops keep from now on, home doesn't know.
-    if table.core.endWaiting() { hasAskedLoops = false }
+    if table.core.endWaiting() { (hasAskedLoops, isShelfBare) = (false, false) }
     return unsafe waiter.takeRetainedValue()
   }
 
   /// Carries out what the logic asks for, and what that leads to.
   func perform(_ now: UInt64) {
     while !actions.isEmpty || wantsSeek {
-      let batch = actions
-      actions.removeAll(keepingCapacity: true)
-      for action in batch { perform(action, now) }
+      // The two take turns, so that neither is copied nor made anew.
+      swap(&actions, &performing)
+      for index in 0..<performing.count { perform(performing[index], now) }
+      performing.removeAll(keepingCapacity: true)
       if wantsSeek, actions.isEmpty {
         wantsSeek = false
         seek(now)
@@ -48,6 +49,7 @@ extension PoolHome {
       answer(id).granted(named.rawValue)
     case .refuse(let id, let refusal): answer(id).refused(PoolRefused(refusal))
     case .shelve(let slot):
+      isShelfBare = false
       if table.core.shelve(slot) == .mustPoke { wantsSeek = true }
     case .recall(let slot, let isWanted): table.core.setRecall(slot, isWanted)
     case .fetch(let slot):
@@ -66,7 +68,7 @@ extension PoolHome {
   // MARK: Looking for what is idle
 
   private func seek(_ now: UInt64) {
-    lookAtShelf(now)
+    if !isShelfBare || state.hasRecalled || !state.isOpen { lookAtShelf(now) }
     guard state.waitingCount > 0 else { return }
     if !hasAskedLoops {
       hasAskedLoops = true
@@ -77,9 +79,15 @@ extension PoolHome {
 
   /// Brings home what is on the shelf, as long as somebody waits for it or home wants it.
   func lookAtShelf(_ now: UInt64) {
-    while state.waitingCount > 0 || !state.isOpen, let slot = table.core.takeHome() {
+    while state.waitingCount > 0 || !state.isOpen {
+      guard let slot = table.core.takeHome() else {
+        // The gate was shut by whoever waits before this look.
+        isShelfBare = true
+        break
+      }
       state.cameBack(slot, .sound, now: now, into: &actions)
     }
+    guard state.hasRecalled else { return }
     for slot in state.recalledSlots where table.core.takeHome(slot) {
       state.cameBack(slot, .sound, now: now, into: &actions)
     }
@@ -176,11 +184,11 @@ extension PoolHome {
   // MARK: Time
 
   /// One timer of the loop for all that the logic waits for, moved only when it would be late.
-  func keepTime() {
+  func keepTime(_ now: UInt64) {
     guard let next = state.nextDeadline(), next < timerAt else { return }
     if let timer { loop.cancelTimer(timer) }
-    let now = loop.driver.now()
-    let wait = next > now ? (next - now) / nanosecondsPerTick : 0
+    // Rounded up: a timer that is early finds nothing to do, and would be set again and again.
+    let wait = next > now ? (next - now - 1) / nanosecondsPerTick + 1 : 0
     timerAt = next
     timer = loop.startTimer(afterMilliseconds: wait) { [unowned self] in timeIsUp() }
     // No timer is left: with the next thing that happens at home it is tried again.

@@ -22,24 +22,18 @@ package final class PoolHome: @unchecked Sendable {
   // time (`servingLate`).
 
   package let number: Int
+  let slots: Int
   package let loop: EventLoop
   package let table: LeaseTable
   package let loops: [EventLoop]
   /// Where they lie in memory, to be compared and no more.
   let addresses: UnsafeMutablePointer<UInt>
   let handler: PoolHandler
-  var state: PoolState
-  var actions: [PoolAction] = []
-  var waiters: [Unmanaged<PoolWaiter>?] = unsafe [nil]
-  var wantsSeek = false
-  /// All loops have been asked for what they keep since the gate last shut.
-  var hasAskedLoops = false
+  let desk: UnsafeMutablePointer<PoolDesk>
   /// Of each loop: its answer is under way, it kept something when it was asked, and it has to be
   /// asked once more.
   var asked: [LoopAsked]
-  var isServing = false
   var timer: TimerID?
-  var timerAt = UInt64.max
   var randomState: UInt64
   var whenDrained: [() -> Void] = []
   let ended = Atomic<Bool>(false)
@@ -65,6 +59,7 @@ package final class PoolHome: @unchecked Sendable {
         .loopLimit, "no more pools: \(LeaseHandle.poolsMax - 1) live in this process")
     }
     self.number = number
+    self.slots = slots
     self.loop = loop
     self.handler = handler
     loops = loop.siblings.isEmpty ? [loop] : loop.siblings
@@ -74,7 +69,9 @@ package final class PoolHome: @unchecked Sendable {
       unsafe (addresses + index).initialize(to: UInt(bitPattern: loop.toOpaque()))
     }
     table = LeaseTable(slots: slots, loops: loops.count, share: share)
-    state = PoolState(limits: limits, slots: slots, now: loop.driver.now())
+    unsafe desk = .allocate(capacity: 1)
+    unsafe desk.initialize(
+      to: PoolDesk(PoolState(limits: limits, slots: slots, now: loop.driver.now())))
     asked = Array(repeating: LoopAsked(), count: loops.count)
     randomState = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ loop.driver.now()
     mailboxes = WordBlock(words: (1 + loops.count) * MemoryLine.words)
@@ -84,6 +81,8 @@ package final class PoolHome: @unchecked Sendable {
   }
 
   deinit {
+    unsafe desk.deinitialize(count: 1)
+    unsafe desk.deallocate()
     unsafe nodes.deallocate()
     unsafe addresses.deallocate()
     PoolNumbers.release(number)
@@ -98,9 +97,9 @@ package final class PoolHome: @unchecked Sendable {
     }
   }
 
-  var pokeNode: UnsafeMutablePointer<PoolNode> { unsafe nodes + 2 * state.slotsMax }
+  var pokeNode: UnsafeMutablePointer<PoolNode> { unsafe nodes + 2 * slots }
   func answerNode(_ position: Int) -> UnsafeMutablePointer<PoolNode> {
-    unsafe nodes + 2 * state.slotsMax + 1 + position
+    unsafe nodes + 2 * slots + 1 + position
   }
 
   // MARK: Ways home
@@ -114,49 +113,59 @@ package final class PoolHome: @unchecked Sendable {
   /// Any thread.
   func post(_ node: UnsafeMutablePointer<PoolNode>) {
     let wasEmpty = unsafe mailbox.push(UnsafeMutableRawPointer(node))
-    if loop.isCurrent, !ended.load(ordering: .relaxed) {
-      if !isServing { serve() }
+    if isHere {
+      if !isServing { serve(loop.driver.now()) }
       return
     }
-    if wasEmpty { loop.executeUnrefused { self.serve() } }
+    if wasEmpty { loop.executeUnrefused { self.serve(self.loop.driver.now()) } }
     if ended.load(ordering: .sequentiallyConsistent) { serveLate() }
   }
 
   /// Any thread: has `body` run at home, with the time.
   package func onHome(_ body: sending @escaping (PoolHome, UInt64) -> Void) {
-    if loop.isCurrent, !isServing, !ended.load(ordering: .relaxed) {
-      begin()
-      body(self, loop.driver.now())
-      return finish()
-    }
-    loop.executeUnrefused {
-      self.begin()
-      body(self, self.loop.driver.now())
-      self.finish()
-    }
+    if isHere, !isServing { return serve(loop.driver.now(), body) }
+    loop.executeUnrefused { self.serve(self.loop.driver.now(), body) }
   }
 
-  private func begin() {
+  /// On the home's thread, while the loop lives.
+  var isHere: Bool { loop.isCurrent && !ended.load(ordering: .relaxed) }
+
+  /// At home, outside of any other: all that is done there is done by this, at one moment.
+  @inline(__always)
+  private func serve(_ now: UInt64, _ body: (PoolHome, UInt64) -> Void) {
     precondition(!isServing)
     isServing = true
-  }
-
-  private func finish() {
-    perform(loop.driver.now())
-    drainMailbox()
+    body(self, now)
+    perform(now)
+    drainMailbox(now)
     isServing = false
-    keepTime()
+    keepTime(now)
   }
 
-  private func serve() {
+  private func serve(_ now: UInt64) {
     if isServing { return }
-    begin()
-    finish()
+    serve(now) { _, _ in }
   }
 
-  private func drainMailbox() {
+  /// At home, outside of any other: admits one who waits without a message, but behind those whose
+  /// messages are there.
+  func admitHere(_ waiter: PoolWaiter, _ now: UInt64) {
+    serve(now) { home, now in
+      if !home.isMailboxEmpty { home.drainMailbox(now) }
+      home.admit(waiter, now)
+    }
+  }
+
+  /// At home, outside of any other: a resource came back there, behind what came by message.
+  func cameBackHere(_ slot: Int, _ kind: PoolNode.Kind, _ now: UInt64) {
+    serve(now) { home, now in
+      if !home.isMailboxEmpty { home.drainMailbox(now) }
+      home.cameBack(slot, kind, now)
+    }
+  }
+
+  private func drainMailbox(_ now: UInt64) {
     while var node = unsafe mailbox.drain() {
-      let now = loop.driver.now()
       while true {
         let next = unsafe MailboxWord.next(after: node)
         unsafe handle(node.assumingMemoryBound(to: PoolNode.self), now)
@@ -169,15 +178,12 @@ package final class PoolHome: @unchecked Sendable {
 
   private func handle(_ node: UnsafeMutablePointer<PoolNode>, _ now: UInt64) {
     let number = unsafe Int(node.pointee.number)
-    switch unsafe node.pointee.kind {
-    case .returned: state.cameBack(number, .sound, now: now, into: &actions)
-    case .broken: state.cameBack(number, .broken, now: now, into: &actions)
-    case .reclaimed: state.cameBack(number, .reclaimed, now: now, into: &actions)
-    case .doubtful:
-      let why = handler.hasCheck ? PoolReturn.doubtful : .broken
-      state.cameBack(number, why, now: now, into: &actions)
+    let kind = unsafe node.pointee.kind
+    switch kind {
+    case .returned, .broken, .reclaimed, .doubtful: cameBack(number, kind, now)
     case .poke:
       table.core.endPoke()
+      isShelfBare = false
       lookAtShelf(now)
     case .waiter: unsafe admit(waiter(of: node), now)
     case .cancel:
@@ -186,6 +192,17 @@ package final class PoolHome: @unchecked Sendable {
       state.leaseCancelled(id, now: now, into: &actions)
     case .flushed: loopAnswered(number, now)
     }
+  }
+
+  private func cameBack(_ slot: Int, _ kind: PoolNode.Kind, _ now: UInt64) {
+    let why: PoolReturn =
+      switch kind {
+      case .broken: .broken
+      case .reclaimed: .reclaimed
+      case .doubtful: handler.hasCheck ? .doubtful : .broken
+      default: .sound
+      }
+    state.cameBack(slot, why, now: now, into: &actions)
   }
 
   private func waiter(of node: UnsafeMutablePointer<PoolNode>) -> PoolWaiter {
@@ -203,9 +220,9 @@ package final class PoolHome: @unchecked Sendable {
   /// On the loop's thread, after its last turn.
   func loopEnded() {
     if !isServing {
-      begin()
-      state.drain(deadline: 0, now: loop.driver.now(), into: &actions)
-      finish()
+      serve(loop.driver.now()) { home, now in
+        home.state.drain(deadline: 0, now: now, into: &home.actions)
+      }
     }
     for index in unsafe waiters.indices {
       guard let waiter = unsafe waiters[index] else { continue }
@@ -233,11 +250,11 @@ package final class PoolHome: @unchecked Sendable {
     } while !isMailboxEmpty
   }
 
-  private var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
+  var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
 
   /// After the end the handler is held for as long as somebody has a lease.
   private func endIfAllIsBack() {
-    let isLent = (0..<state.slotsMax).contains { table.core.observe($0).isLent }
+    let isLent = (0..<slots).contains { table.core.observe($0).isLent }
     if !isLent { handler.drained() }
   }
 

@@ -52,9 +52,9 @@ private final class MonitorErrand: Sendable {
     if !hasArrived.load(ordering: .acquiring) { watch.tell(.gone) }
   }
 
-  func run(_ id: MailboxID, _ loop: EventLoop) {
+  func run(_ add: (EndWatch) -> Void) {
     hasArrived.store(true, ordering: .releasing)
-    loop.workers.ends.add(watch, mailbox: id, on: loop)
+    add(watch)
   }
 }
 
@@ -63,7 +63,25 @@ extension EventLoop {
   package static func monitor(_ id: MailboxID, _ watch: EndWatch) {
     // A job that finds no loop, or one that has ended, is released unrun.
     let errand = MonitorErrand(watch)
-    withMailboxLoop(id) { loop in errand.run(id, loop) }
+    withMailboxLoop(id) { loop in
+      errand.run { loop.workers.ends.add($0, mailbox: id, on: loop) }
+    }
+  }
+
+  /// The same for a connection.
+  package static func monitor(_ id: ConnectionID, _ watch: EndWatch) {
+    let errand = MonitorErrand(watch)
+    withLoop(numbered: id.loop) { loop in
+      errand.run { loop.workers.ends.add($0, connection: id, on: loop) }
+    }
+  }
+
+  /// The same for this loop: it is told on its thread when that has no more turn.
+  package func monitorEnd(_ watch: EndWatch) {
+    let errand = MonitorErrand(watch)
+    let add = { @Sendable [self] in errand.run { workers.ends.add($0, endOf: self) } }
+    if isCurrent, !ended.load(ordering: .relaxed) { return add() }
+    executeUnrefused(add)
   }
 
   fileprivate func endLinked(_ id: MailboxID, because other: MailboxID) {

@@ -17,9 +17,25 @@ package final class WorkerRoom {
 /// A watch is told once. When nobody can tell it any more, because the loop has ended, its own
 /// deinitialisation does.
 package final class EndWatches {
-  private var mailboxes: [UInt64: [EndWatch]] = [:]
-  private var connections: [UInt64: [EndWatch]] = [:]
+  private var mailboxes: [UInt64: Watchers] = [:]
+  private var connections: [UInt64: Watchers] = [:]
+  private var ofLoop = Watchers()
   private var isHooked = false
+
+  /// Those who watch one thing. Those that are over are left out when there are twice as many as
+  /// the last time, so that it costs each watch the same.
+  private struct Watchers {
+    var all: [EndWatch] = []
+    private var pruneAt = 8
+
+    mutating func append(_ watch: EndWatch) {
+      if all.count >= pruneAt {
+        all.removeAll(where: \.isOver)
+        pruneAt = max(8, 2 * all.count)
+      }
+      all.append(watch)
+    }
+  }
 
   /// On the mailbox's loop.
   package func add(_ watch: EndWatch, mailbox id: MailboxID, on loop: EventLoop) {
@@ -30,16 +46,27 @@ package final class EndWatches {
     }
     // Once watched it can't end unheard.
     guard EventLoop.watchMailbox(id) else { return watch.tell(.gone) }
-    mailboxes[id.rawValue, default: []].removeAll(where: \.isOver)
-    mailboxes[id.rawValue, default: []].append(watch)
+    mailboxes[id.rawValue, default: Watchers()].append(watch)
   }
 
   /// On the connection's loop.
   package func add(_ watch: EndWatch, connection id: ConnectionID, on loop: EventLoop) {
     loop.preconditionOnLoop()
     guard loop.watchConnection(id) else { return watch.tell(.gone) }
-    connections[id.rawValue, default: []].removeAll(where: \.isOver)
-    connections[id.rawValue, default: []].append(watch)
+    connections[id.rawValue, default: Watchers()].append(watch)
+  }
+
+  /// On the loop: has `watch` told of its end, by the loop's own thread.
+  package func add(_ watch: EndWatch, endOf loop: EventLoop) {
+    loop.preconditionOnLoop()
+    ofLoop.append(watch)
+  }
+
+  /// On the loop's thread, after its last turn.
+  func loopEnded() {
+    let told = ofLoop.all
+    ofLoop = Watchers()
+    for watch in told { watch.tell(.shutdown) }
   }
 
   private func ended(_ id: MailboxID, _ reason: MailboxCloseReason) {
@@ -50,19 +77,21 @@ package final class EndWatches {
       case .failed: .failed
       case .shutdown: .shutdown
       }
-    for watch in told { watch.tell(end) }
+    for watch in told.all { watch.tell(end) }
   }
 
   /// A worker's handler has failed, and its mailbox goes on: links hear of it, monitors don't.
   func failed(_ id: MailboxID) {
-    guard let all = mailboxes[id.rawValue], all.contains(where: \.hearsFailures) else { return }
-    mailboxes[id.rawValue] = all.filter { !$0.hearsFailures }
+    guard let all = mailboxes[id.rawValue]?.all, all.contains(where: \.hearsFailures) else {
+      return
+    }
+    mailboxes[id.rawValue]?.all = all.filter { !$0.hearsFailures }
     for watch in all where watch.hearsFailures { watch.tell(.failed) }
   }
 
   func ended(_ id: ConnectionID, _ reason: CloseReason) {
     guard let told = connections.removeValue(forKey: id.rawValue) else { return }
-    for watch in told { watch.tell(.connection(reason)) }
+    for watch in told.all { watch.tell(.connection(reason)) }
   }
 }
 
@@ -81,16 +110,22 @@ package final class EndWatch: @unchecked Sendable {
   // @unchecked: the flag is atomic; the action is immutable and called once.
   private let isTold = Atomic<Bool>(false)
   let hearsFailures: Bool
+  private let isMoot: (() -> Bool)?
   private let action: (EndReason) -> Void
 
-  package init(hearsFailures: Bool = false, _ action: @escaping (EndReason) -> Void) {
+  /// - Parameter isMoot: whether nobody would care any more; any thread.
+  package init(
+    hearsFailures: Bool = false, isMoot: (() -> Bool)? = nil,
+    _ action: @escaping (EndReason) -> Void
+  ) {
     self.hearsFailures = hearsFailures
+    self.isMoot = isMoot
     self.action = action
   }
 
   deinit { tell(.shutdown) }
 
-  var isOver: Bool { isTold.load(ordering: .relaxed) }
+  var isOver: Bool { isTold.load(ordering: .relaxed) || isMoot?() ?? false }
 
   package func tell(_ reason: EndReason) {
     guard !isTold.exchange(true, ordering: .acquiringAndReleasing) else { return }
