@@ -198,7 +198,9 @@ let package = Package(
     .testTarget(
       name: "AloftTests", dependencies: ["Aloft", "Histories", "process-worker"],
       swiftSettings: tested),
-    .testTarget(name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"], swiftSettings: tested),
+    .testTarget(
+      name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.

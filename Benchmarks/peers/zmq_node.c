@@ -3,7 +3,8 @@
 // Run as `PROGRAM`, it says `ready PORT,PORT` and answers each line with one:
 //   link ADDRESS...        ok                     (addresses as in `ready`)
 //   expect COUNT           ok                     (counts anew what comes)
-//   flood COUNT BYTES      sent BEGAN             (COUNT to each linked node, in turn; CLOCK_MONOTONIC)
+//   flood COUNT BYTES      sent BEGAN             (COUNT to each linked node, in turn;
+//   CLOCK_MONOTONIC)
 //   counted                got COUNT DISORDERS ENDED
 //   calls COUNT BYTES OUTSTANDING   did NANOSECONDS P50 P99
 #include <zmq.h>

@@ -5,6 +5,9 @@ public struct NodeID: RawRepresentable, Hashable, Comparable, Sendable {
   /// The number itself.
   public let rawValue: UInt8
 
+  /// 255 is kept for what is nobody's, in the numbers of mailboxes.
+  @inlinable public static var max: UInt8 { 254 }
+
   /// The node with this number.
   @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 

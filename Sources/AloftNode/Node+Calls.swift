@@ -74,8 +74,8 @@ extension Node {
     }
   }
 
-  /// The same for the hot path: on the node's own loop alone. `answer` is called once, with the reply
-  /// where it arrived, or with why there is none.
+  /// The same for the hot path: on the node's own loop alone. `answer` is called once, with the
+  /// reply where it arrived, or with why there is none.
   public func call(
     _ node: Int, _ bytes: RawSpan, within limit: Duration = .seconds(5),
     _ answer: @escaping (_ reply: RawSpan, _ error: NodeCallError?) -> Void

@@ -26,7 +26,7 @@ public struct Target: Hashable, Sendable {
   @inlinable @inline(__always)
   public var isMailbox: Bool { word & 1 != 0 }
   /// A mailbox of another node.
-  public var isRemote: Bool { isMailbox && word >> 56 != 0 }
+  public var isRemote: Bool { isMailbox && 1...254 ~= word >> 56 }
   @inlinable @inline(__always)
   var isRecord: Bool { word & 7 == 4 }
 

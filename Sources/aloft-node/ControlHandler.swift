@@ -65,7 +65,8 @@ final class ControlHandler: ConnectionHandler {
 
   private static func members(_ status: Node.Status?) -> String {
     guard let status else { return "error: the node has ended" }
-    return (["name node state voter draining suspected weight zone slots address"]
+    return
+      (["name node state voter draining suspected weight zone slots address"]
       + status.members.map {
         "\($0.name) \($0.node) \($0.state.rawValue) \($0.isVoter ? "yes" : "no") "
           + "\($0.isDraining ? "yes" : "no") \($0.isSuspected ? "yes" : "no") \($0.weight) "

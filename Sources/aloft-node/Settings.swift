@@ -5,15 +5,18 @@ import Glibc
 struct Settings {
   private var file: [String: String] = [:]
 
-  /// - Parameter path: lines of `name = value`; empty ones and those that begin with # count nothing.
+  /// - Parameter path: lines of `name = value`; empty ones and those that begin with # count
+  ///   nothing.
   init(file path: String?) throws {
     guard let path else { return }
     let text = try Self.read(path)
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    {
       let line = Self.trimmed(line)
       if line.isEmpty || line.hasPrefix("#") { continue }
       guard let equals = line.firstIndex(of: "=") else {
-        throw ValidationError("\(path), line \(number + 1): `name = value` is wanted, not `\(line)`")
+        throw ValidationError(
+          "\(path), line \(number + 1): `name = value` is wanted, not `\(line)`")
       }
       let name = Self.trimmed(line[..<equals])
       guard Self.names.contains(name) else {
@@ -58,7 +61,9 @@ struct Settings {
     var all: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 4_096)
     while all.count < 1 << 20 {
-      let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress, $0.count) }
+      let count = unsafe chunk.withUnsafeMutableBytes {
+        unsafe Glibc.read(file, $0.baseAddress, $0.count)
+      }
       if count <= 0 { break }
       all += chunk[..<count]
     }

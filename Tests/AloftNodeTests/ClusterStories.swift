@@ -39,7 +39,8 @@ struct ClusterStories {
     }
   }
 
-  @Test("A name that is registered on one node is sent to from all, in order, and goes with its node")
+  @Test(
+    "A name that is registered on one node is sent to from all, in order, and goes with its node")
   func names() async throws {
     try await withCluster(["a", "b", "c"]) { nodes, _ in
       let heard = Heard()

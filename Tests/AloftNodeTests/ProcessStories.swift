@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// `aloft-node` as an operator uses it: processes that are asked at their control sockets, and killed
-/// for real.
+/// `aloft-node` as an operator uses it: processes that are asked at their control sockets, and
+/// killed for real.
 @Suite(.serialized)
 struct ProcessStories {
   @Test("Three processes are a cluster; one is killed, found out, and comes back; one leaves")
@@ -27,7 +27,8 @@ struct ProcessStories {
     try await eventually("c is gone") { a.up == ["a", "b"] && !c.isRunning }
   }
 
-  @Test("One whose directory another has, whose key is short, or that names nobody, says what to do")
+  @Test(
+    "One whose directory another has, whose key is short, or that names nobody, says what to do")
   func complaints() throws {
     let files = try NodeFiles()
     let a = try NodeProgram("a", files, seeds: [])
@@ -70,10 +71,11 @@ final class NodeProgram: @unchecked Sendable {
   private static func make(_ name: String, _ files: NodeFiles, seeds: [String]) -> (Process, Pipe) {
     let process = Process()
     process.executableURL = program
-    process.arguments = [
-      "run", "--name", name, "--data", files.data(name), "--key-file", files.keyPath, "--listen",
-      "127.0.0.1:0", "--control", files.control(name), "--timing", "fast",
-    ] + (seeds.isEmpty ? [] : ["--seeds", seeds.joined(separator: ",")])
+    process.arguments =
+      [
+        "run", "--name", name, "--data", files.data(name), "--key-file", files.keyPath, "--listen",
+        "127.0.0.1:0", "--control", files.control(name), "--timing", "fast",
+      ] + (seeds.isEmpty ? [] : ["--seeds", seeds.joined(separator: ",")])
     let output = Pipe()
     process.standardOutput = output
     process.standardError = output

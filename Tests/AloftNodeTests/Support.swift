@@ -12,7 +12,9 @@ final class TestNode: Sendable {
 
   static let key = Array("a key for the tests of a cluster".utf8)
 
-  init(_ name: String, seeds: [SocketAddress], data: String, key: [UInt8] = TestNode.key) async throws {
+  init(_ name: String, seeds: [SocketAddress], data: String, key: [UInt8] = TestNode.key)
+    async throws
+  {
     runtime = try Runtime(.init(eventLoops: 1, connectionsMax: 256))
     events = Events()
     var options = NodeOptions(name: name, keys: [key], data: data)
@@ -45,7 +47,7 @@ final class Events: Sendable {
 final class DataDirectories: Sendable {
   let root: String
   init() throws {
-    var template = Array("/tmp/aloft-node-XXXXXX".utf8CString)
+    var template = Array(("/tmp/aloft-node-" + String(repeating: "X", count: 6)).utf8CString)
     guard mkdtemp(&template) != nil else { throw NodeTestError("no directory: \(errno)") }
     root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

@@ -120,7 +120,9 @@ final class NodeWork: Sendable {
     let target = called.withLock { $0 }
     let began = monotonicNow()
     let times = try await withCheckedThrowingContinuation { continuation in
-      let caller = Caller(node, target, count: count, bytes: bytes) { continuation.resume(with: $0) }
+      let caller = Caller(node, target, count: count, bytes: bytes) {
+        continuation.resume(with: $0)
+      }
       caller.begin(outstanding: outstanding)
     }
     let taken = monotonicNow() - began

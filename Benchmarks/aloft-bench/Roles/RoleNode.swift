@@ -6,8 +6,8 @@ import Foundation
 import Synchronization
 
 /// A node of a cluster: says `booted NS`, then `ready ADDRESS` when it is a member, then a line for
-/// each change of its cluster (`up COUNT NS`, `dead NODE NS`) and an answer to each order. Orders are
-/// those of the peers' nodes (`Benchmarks/peers/zmq_node.c`), and `pairs`.
+/// each change of its cluster (`up COUNT NS`, `dead NODE NS`) and an answer to each order. Orders
+/// are those of the peers' nodes (`Benchmarks/peers/zmq_node.c`), and `pairs`.
 struct RoleNode: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "role-node", abstract: "A node under test.", shouldDisplay: false)

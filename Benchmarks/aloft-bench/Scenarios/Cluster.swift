@@ -51,7 +51,8 @@ struct ClusterScenario: Scenario {
     for _ in 0..<context.size(10, quick: 2) {
       times.append(try cluster.killAndReplace(by: SIGSTOP))
     }
-    let wrong = try cluster.deathsToldWithoutCause(watching: context.size(.seconds(5), quick: .milliseconds(500)))
+    let wrong = try cluster.deathsToldWithoutCause(
+      watching: context.size(.seconds(5), quick: .milliseconds(500)))
     return (times, wrong)
   }
 }

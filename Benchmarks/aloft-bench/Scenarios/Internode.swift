@@ -1,7 +1,7 @@
 import Foundation
 
-/// Messages and calls between nodes in processes of their own: one sends to three. ZeroMQ and Erlang
-/// do the same in the same run, where they are installed.
+/// Messages and calls between nodes in processes of their own: one sends to three. ZeroMQ and
+/// Erlang do the same in the same run, where they are installed.
 struct InternodeScenario: Scenario {
   static let id = "8-internode"
   static let title = "Inter-node communication"
@@ -78,7 +78,8 @@ struct InternodeScenario: Scenario {
   ) throws -> [Figure] {
     let config = "call outstanding=\(outstanding) bytes=64 processes=2"
     context.progress.step("\(Self.id) \(kind.rawValue) \(config)")
-    let whole = outstanding == 1 ? 10_000 : kind == .otp ? 50_000 : outstanding == 64 ? 300_000 : 1_000_000
+    let whole =
+      outstanding == 1 ? 10_000 : kind == .otp ? 50_000 : outstanding == 64 ? 300_000 : 1_000_000
     let count = context.size(whole, quick: whole / 10)
     let words = try node.order("calls \(count) 64 \(outstanding)", "did")
     let numbers = words.dropFirst().compactMap { Double($0) }

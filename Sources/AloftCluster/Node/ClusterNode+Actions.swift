@@ -77,7 +77,7 @@ extension ClusterNode {
   // MARK: Links
 
   private func send(
-    _ envelope: ClusterEnvelope, _ body: (UInt16, UInt8, UnsafeRawBufferPointer) -> SendResult
+    _ envelope: ClusterEnvelope, _ body: (UInt16, UInt8, UnsafeRawBufferPointer) -> LinkSendResult
   ) {
     // What can't be sent is dropped: the core sends again.
     _ = unsafe envelope.bytes.withUnsafeBytes {

@@ -27,7 +27,9 @@ extension ClusterNode: LinkClient {
     strangers[strangersMet] = peer
     peer.context = UInt(strangersMet)
     if peer.id.rawValue != 0 { met(peer) }
-    guard let address = peer.address, let envelope = owed.removeValue(forKey: address) else { return }
+    guard let address = peer.address, let envelope = owed.removeValue(forKey: address) else {
+      return
+    }
     perform(.reply(link: strangersMet, envelope))
   }
 

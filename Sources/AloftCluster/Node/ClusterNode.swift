@@ -2,12 +2,12 @@ package import AloftEngine
 package import AloftMembership
 import Glibc
 
-/// One node of a cluster: its mind (`ClusterCore`), its links and its log, put together on one event
-/// loop, the home.
+/// One node of a cluster: its mind (`ClusterCore`), its links and its log, put together on one
+/// event loop, the home.
 ///
 /// Every call is made on the home loop, and every callback comes there; other threads come through
-/// `EventLoop.executeUnrefused`. Nothing blocks, but for one small file that is written when the node
-/// is let in. It keeps itself alive until it has stopped.
+/// `EventLoop.executeUnrefused`. Nothing blocks, but for one small file that is written when the
+/// node is let in. It keeps itself alive until it has stopped.
 @safe
 package final class ClusterNode: @unchecked Sendable {
   // @unchecked: for closures that go to the home loop, where alone it is used.
@@ -63,7 +63,8 @@ package final class ClusterNode: @unchecked Sendable {
     }
     // The address is not known before it is bound; the core wants it from its beginning.
     core = ClusterCore(
-      description: MemberDescription(name: options.name, address: "-"), options: options.timing.core,
+      description: MemberDescription(name: options.name, address: "-"),
+      options: options.timing.core,
       seed: seed, start: .found)
     links = try makeLinks(former)
     address = try listen(listener)
@@ -191,7 +192,9 @@ package final class ClusterNode: @unchecked Sendable {
 
   /// The links' sockets close by and by, and tell of it; they don't keep whom they tell.
   private func release() {
-    if links.hasEnded { keeper = nil } else {
+    if links.hasEnded {
+      keeper = nil
+    } else {
       _ = loop.startTimer(afterMilliseconds: 5, period: 0, beyondLimit: true) { self.release() }
     }
   }

@@ -15,7 +15,8 @@ struct NodeStore {
     self.directory = directory
     guard !directory.isEmpty else { throw NodeError("a node needs a data directory") }
     if unsafe mkdir(directory, 0o700) != 0 && errno != EEXIST {
-      throw Self.error("the data directory \(directory) can't be made", "make its parent, or name another")
+      throw Self.error(
+        "the data directory \(directory) can't be made", "make its parent, or name another")
     }
     var status = stat()
     guard unsafe stat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
@@ -39,7 +40,9 @@ struct NodeStore {
     }
     defer { close(file) }
     var words = [UInt64](repeating: 0, count: Self.bytes / 8)
-    let count = unsafe words.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress, $0.count) }
+    let count = unsafe words.withUnsafeMutableBytes {
+      unsafe Glibc.read(file, $0.baseAddress, $0.count)
+    }
     guard count == Self.bytes, words[0] == Self.magic, words[4] == Self.sum(words),
       let id = UInt8(exactly: words[2])
     else {

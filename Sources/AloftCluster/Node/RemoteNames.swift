@@ -6,11 +6,11 @@ import AloftRegistry
 
 /// Names that are registered on any node, on all nodes.
 ///
-/// Each node tells the others of its own names: of all when a link comes up, then of each change. What
-/// others told stands in this node's registry as mailboxes of those nodes, so to send by such a name
-/// is one look-up and one hop. Who is gone takes its names along. A name is unique on its node; when
-/// two nodes have the same one, each keeps its own, and the others keep the one they heard of first
-/// until that goes.
+/// Each node tells the others of its own names: of all when a link comes up, then of each change.
+/// What others told stands in this node's registry as mailboxes of those nodes, so to send by such
+/// a name is one look-up and one hop. Who is gone takes its names along. A name is unique on its
+/// node; when two nodes have the same one, each keeps its own, and the others keep the one they
+/// heard of first until that goes.
 ///
 /// On the home loop, but for the observer's calls.
 final class RemoteNames: @unchecked Sendable {
@@ -117,7 +117,9 @@ final class RemoteNames: @unchecked Sendable {
 
   private func append(_ change: Change, _ mailbox: UInt64, _ name: Name, to key: UInt) {
     outgoing[key]?.bytes.append(change.rawValue)
-    unsafe withUnsafeBytes(of: mailbox.littleEndian) { unsafe outgoing[key]?.bytes.append(contentsOf: $0) }
+    unsafe withUnsafeBytes(of: mailbox.littleEndian) {
+      unsafe outgoing[key]?.bytes.append(contentsOf: $0)
+    }
     outgoing[key]?.bytes.append(UInt8(name.count))
     outgoing[key]?.bytes.append(contentsOf: name)
   }

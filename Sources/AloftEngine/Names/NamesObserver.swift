@@ -18,7 +18,8 @@ open class NamesObserver: @unchecked Sendable {
 }
 
 extension Names {
-  /// A name of another node's mailbox, which stands until it is taken away: its end is not seen here.
+  /// A name of another node's mailbox, which stands until it is taken away: its end is not seen
+  /// here.
   /// - Throws: `nameTaken` with the holder, `full`.
   package func registerRemote(_ name: NameKey, _ target: Target) throws(RegistryError) {
     precondition(target.isRemote, "\(target) is of this process")

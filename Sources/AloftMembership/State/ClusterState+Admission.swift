@@ -77,7 +77,7 @@ extension ClusterState {
   /// The number after the last one given that nobody has. Only when all are taken, the one that has
   /// been gone for longest is forgotten; who is only down may come back, and is not.
   private mutating func freeID() throws(CommandRefusal) -> NodeID {
-    if members.count == 255 {
+    if members.count == Int(NodeID.max) {
       let gone = members.filter { $0.status == .left && !slots.owns($0.id) }
       guard let oldest = gone.min(by: { ($0.changedAt, $0.id) < ($1.changedAt, $1.id) }) else {
         throw .full
@@ -86,8 +86,8 @@ extension ClusterState {
     }
     let taken = Set(members.map(\.id.rawValue))
     var next = lastID
-    for _ in 0..<255 {
-      next = next == 255 ? 1 : next + 1
+    for _ in 0..<NodeID.max {
+      next = next == NodeID.max ? 1 : next + 1
       if !taken.contains(next) { return NodeID(rawValue: next) }
     }
     throw .full

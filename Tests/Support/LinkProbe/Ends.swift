@@ -94,13 +94,13 @@ final class Sender: End, @unchecked Sendable {
     isSending.store(true, ordering: .releasing)
     run { self.fill() }
     usleep(300_000)
-    run { self.before = call_counts_now() }
+    run { self.before = call_counters_read() }
     let first = receiver.received.load(ordering: .relaxed)
     let began = now()
     usleep(UInt32(seconds) * 1_000_000)
     let last = receiver.received.load(ordering: .relaxed)
     let ended = now()
-    run { self.after = call_counts_now() }
+    run { self.after = call_counters_read() }
     isSending.store(false, ordering: .releasing)
     usleep(300_000)
     return Result(
