@@ -169,7 +169,7 @@ package final class EventLoop: @unchecked Sendable {
   package func leaveThread() {
     leaveEpoch()
     pthread_setspecific(Self.currentKey.load(ordering: .relaxed), nil)
-    messages.flush()
+    messages.giveBorrowedBack()
     _ = unsafe MessageMemory.enter(hot.pointee.poolBefore)
     unsafe LoopTable.entries[number].thread.store(0, ordering: .releasing)
     unsafe LoopTable.entries[number].loop = nil

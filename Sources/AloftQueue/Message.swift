@@ -142,7 +142,7 @@ extension MessageBlock {
     } else if owner == current {
       MessagePool(address: owner).free(block)
     } else if current != 0 {
-      MessagePool(address: current).gather(block, of: owner)
+      MessagePool(address: current).keep(block, of: owner)
     } else {
       block.scribble()
       let node = unsafe UInt(bitPattern: block.header)

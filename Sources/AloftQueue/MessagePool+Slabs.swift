@@ -203,6 +203,7 @@ extension MessagePool {
   /// The owner, now and then: gives empty slabs back, but for ``keptBytes`` and what was in use at
   /// some time since the trim before.
   public func trim() {
+    giveBorrowedBack()
     takeReturned()
     let kept = unsafe max(Self.keptBytes, state.pointee.peakBytes)
     for size in 0..<Self.sizes {
@@ -228,7 +229,7 @@ extension MessagePool {
 
   /// The owner's last call: nothing of the pool may be asked for any more. What is out lives on.
   public func end() {
-    flush()
+    giveBorrowedBack()
     while true {
       takeReturned()
       var missing: UInt = 0

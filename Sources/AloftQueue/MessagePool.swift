@@ -25,6 +25,12 @@ public struct MessageMemorySource: Sendable {
 /// Moura, 2019: lists by slab, a separate one for other threads' frees) and of snmalloc (Liétar and
 /// others, 2019: frees of others' memory travel in batches).
 ///
+/// A loop's pool **borrows**: a block of another owner that is freed here is handed out here again,
+/// up to ``borrowedMax`` of each small size. Its lines are in this core's cache, where the owner
+/// would have to fetch them from; between two loops that send to each other a message then moves
+/// its lines once, and not there and back. ``giveBorrowedBack()`` ends it: once a second, and when
+/// the loop is about to sleep.
+///
 /// Blocks have sizes of 128 bytes to 64 KiB in powers of two, of which 64 are the header: a message
 /// of 64 bytes is 128 in all. A larger message comes from malloc. Blocks are cut from slabs of
 /// 64 KiB (blocks up to 4 KiB) or 256 KiB.
@@ -45,6 +51,10 @@ public struct MessagePool: @unchecked Sendable {
   /// Blocks gathered for another owner before they are given back, and their bytes.
   static var gatheredMax: UInt32 { 64 }
   static var gatheredBytesMax: UInt32 { 64 << 10 }
+  /// Blocks of other owners kept for use here, of each of the sizes up to 512 bytes: as many as a
+  /// loop may well send to another before that sends as many to it, and 480 KiB in all at most.
+  static var borrowedMax: UInt32 { 512 }
+  static var borrowedSizes: Int { 3 }
 
   /// The owner's alone, but for `returns`, a line before it.
   @safe
@@ -69,6 +79,8 @@ public struct MessagePool: @unchecked Sendable {
       ) = (nil, nil, nil)
     /// Blocks that wait in `outgoing`.
     var gathered = 0
+    /// Of each size, so many of other owners' blocks are kept.
+    var borrowedMax: UInt32
   }
 
   /// One size of blocks: the slab that is being allocated from, and others that have room.
@@ -76,6 +88,9 @@ public struct MessagePool: @unchecked Sendable {
   struct SizeClass {
     var current: UnsafeMutablePointer<Slab>?
     var partial: UnsafeMutablePointer<Slab>?
+    /// Other owners' blocks at hand, and where their addresses are; the newest is the last.
+    var borrowed: UInt32 = 0
+    var borrowedAt: UnsafeMutablePointer<UInt>?
   }
 
   /// Blocks of one other owner, on their way back to it.
@@ -102,28 +117,38 @@ public struct MessagePool: @unchecked Sendable {
   private static var totalBytes: Int {
     outgoingOffset + outgoingPlaces * MemoryLayout<Outgoing>.stride
   }
+  private static var borrowedBytes: Int {
+    borrowedSizes * Int(borrowedMax) * MemoryLayout<UInt>.stride
+  }
 
   /// - Parameters:
   ///   - arenaBytes: what ``allocateArena()`` gives room for.
   ///   - arenasMax: so many at a time.
   ///   - emptyBytesMax: empty slabs above it aren't kept until the next trim.
+  ///   - borrows: other owners' blocks are used here; the owner calls ``giveBorrowedBack()``.
   public init(
     source: MessageMemorySource, arenaBytes: Int = 0, arenasMax: Int = 0,
-    emptyBytesMax: Int = .max
+    emptyBytesMax: Int = .max, borrows: Bool = false
   ) {
     unsafe precondition(
       MemoryLayout<State>.size <= Self.classesOffset - Self.stateOffset
         && MemoryLayout<MessageBlock.Header>.size == MessageBlock.headerBytes
         && MemoryLayout<Slab>.size <= Slab.headerBytes, "layout of a message pool")
     let base = UnsafeMutableRawPointer.allocate(
-      byteCount: Self.totalBytes, alignment: MemoryLine.bytes)
+      byteCount: Self.totalBytes + (borrows ? Self.borrowedBytes : 0),
+      alignment: MemoryLine.bytes)
     unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.totalBytes)
     unsafe state = (base + Self.stateOffset).bindMemory(to: State.self, capacity: 1)
     unsafe state.initialize(
       to: State(
         source: source, arenaBytes: arenaBytes, arenasMax: arenasMax,
-        emptyBytesMax: emptyBytesMax))
+        emptyBytesMax: emptyBytesMax, borrowedMax: borrows ? Self.borrowedMax : 0))
     for index in 0...Self.sizes { unsafe sizeClass(index).initialize(to: SizeClass()) }
+    for size in 0..<(borrows ? Self.borrowedSizes : 0) {
+      unsafe sizeClass(size).pointee.borrowedAt =
+        (base + Self.totalBytes).assumingMemoryBound(to: UInt.self)
+        + size * Int(Self.borrowedMax)
+    }
     for place in 0..<Self.outgoingPlaces { unsafe outgoing(place).initialize(to: Outgoing()) }
   }
 
@@ -184,6 +209,7 @@ extension MessagePool {
       return MessageBlock.allocateLarge(count: count)
     }
     let size = Self.size(for: count)
+    if unsafe sizeClass(size).pointee.borrowed != 0 { return takeBorrowed(size, count) }
     let slab = unsafe sizeClass(size).pointee.current
     guard let slab = unsafe slab, unsafe slab.pointee.free != 0 else {
       return allocateSlowly(size: size, count: count)
@@ -199,6 +225,25 @@ extension MessagePool {
     unsafe slab.pointee.free = block.header.pointee.link
     unsafe slab.pointee.used &+= 1
     unsafe prepare(block, slab, index: block.header.pointee.index, count: count)
+    return block
+  }
+
+  /// A block of another owner's, which its header says.
+  @inline(__always)
+  private func takeBorrowed(_ size: Int, _ count: Int) -> MessageBlock {
+    let left = unsafe sizeClass(size).pointee.borrowed &- 1
+    unsafe sizeClass(size).pointee.borrowed = left
+    let block = unsafe MessageBlock(
+      address: sizeClass(size).pointee.borrowedAt.unsafelyUnwrapped[Int(left)])
+    unsafe block.header.pointee.link = 0
+    unsafe block.header.pointee.target = MailboxID(rawValue: 0)
+    unsafe block.header.pointee.bytes = block.address + MessageBlock.headerBytes
+    unsafe block.header.pointee.count = UInt32(truncatingIfNeeded: count)
+    unsafe block.header.pointee.priority = 1
+    unsafe block.header.pointee.region = 0
+    unsafe block.header.pointee.references = 1
+    unsafe block.header.pointee.arrived = 0
+    unsafe block.header.pointee.tag = 0
     return block
   }
 
@@ -238,6 +283,34 @@ extension MessagePool {
     unsafe slab.pointee.free = UInt(bitPattern: block.header)
     unsafe slab.pointee.used &-= 1
     if unsafe slab.pointee.used == 0 || slab.pointee.place == .full { unsafe settle(slab) }
+  }
+
+  /// The owner: keeps a block of another pool, to use it or to give it back.
+  @inline(__always)
+  func keep(_ block: MessageBlock, of owner: UInt) {
+    let size = unsafe Int(block.header.pointee.sizeClass)
+    guard size < Self.borrowedSizes,
+      unsafe sizeClass(size).pointee.borrowed < state.pointee.borrowedMax
+    else { return gather(block, of: owner) }
+    block.scribble()
+    let count = unsafe sizeClass(size).pointee.borrowed
+    unsafe sizeClass(size).pointee.borrowedAt.unsafelyUnwrapped[Int(count)] = block.word
+    unsafe sizeClass(size).pointee.borrowed = count &+ 1
+  }
+
+  /// The owner: gives back what it uses of other owners'. Before it has nothing to do for a while,
+  /// and now and then: what is borrowed keeps its owners' slabs in use.
+  public func giveBorrowedBack() {
+    for size in 0..<Self.borrowedSizes {
+      while unsafe sizeClass(size).pointee.borrowed > 0 {
+        let left = unsafe sizeClass(size).pointee.borrowed - 1
+        unsafe sizeClass(size).pointee.borrowed = left
+        let block = unsafe MessageBlock(
+          address: sizeClass(size).pointee.borrowedAt.unsafelyUnwrapped[Int(left)])
+        gather(block, of: unsafe block.header.pointee.pool)
+      }
+    }
+    flush()
   }
 
   /// The owner: keeps a block of another pool until there are some, for one exchange together.

@@ -44,12 +44,15 @@ extension MessageMemoryTests {
 
     /// Each thread makes messages for the others in turn and frees what it gets. The last
     /// `freers` threads have no pool and only free.
-    private func exchange(threads: Int, messages: Int, endEarly: Bool, freers: Int = 0) {
+    private func exchange(
+      threads: Int, messages: Int, endEarly: Bool, freers: Int = 0, borrows: Bool = false
+    ) {
       let exchange = Exchange(threads + freers)
       let received = (0..<threads + freers).map { _ in Outcome(0) }
       let makers = (0..<threads).map { me -> @Sendable () -> Void in
         {
-          let pool = MessagePool(source: CountedMemory.source, emptyBytesMax: 1 << 20)
+          let pool = MessagePool(
+            source: CountedMemory.source, emptyBytesMax: 1 << 20, borrows: borrows)
           ThreadPool.use(pool)
           var got = 0
           for index in 0..<messages {
@@ -60,6 +63,7 @@ extension MessageMemoryTests {
             if index % 16 == 0 { got += exchange.receive(me) }
             if index % 64 == 0 { pool.flush() }
             if index % 10_000 == 0 { pool.trim() }
+            if index % 3_000 == 0 { pool.giveBorrowedBack() }
           }
           exchange.finished.add(1, ordering: .acquiringAndReleasing)
           if endEarly {
@@ -108,6 +112,11 @@ extension MessageMemoryTests {
       arguments: [2, 3, 8], [false, true])
     func exchanges(threads: Int, endEarly: Bool) {
       exchange(threads: threads, messages: Self.messages, endEarly: endEarly)
+    }
+
+    @Test("The same where the pools use each other's blocks", arguments: [2, 3, 8], [false, true])
+    func exchangesBorrowing(threads: Int, endEarly: Bool) {
+      exchange(threads: threads, messages: 40_000, endEarly: endEarly, borrows: true)
     }
 
     @Test("Threads without a pool may free, too", arguments: [1, 6])

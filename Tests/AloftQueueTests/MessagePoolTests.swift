@@ -141,6 +141,56 @@ extension MessageMemoryTests {
       expectNothingHeld()
     }
 
+    @Test("A pool that borrows hands out what it was given of others, and gives it back when asked")
+    func borrowing() {
+      let owner = MessagePool(source: CountedMemory.source)
+      let blocks = (0..<600).map { _ in owner.allocate(count: 64) }
+      let large = owner.allocate(count: 600)
+      ThreadPool.with(borrows: true) { pool in
+        for block in blocks { MessageBlock.release(block) }
+        MessageBlock.release(large)
+        pool.flush()
+        owner.takeReturned()
+        #expect(owner.countBlocksOut() == 512, "so many are kept, and none of a larger size")
+        let again = (0..<513).map { pool.allocate(count: $0 % 65) }
+        for (number, block) in again.enumerated() {
+          block.fill(UInt64(number))
+          let isBorrowed = number < 512
+          #expect(block.header.pointee.pool == (isBorrowed ? owner : pool).address)
+          #expect(blocks.contains(block) == isBorrowed)
+        }
+        #expect(again.allSatisfy { $0.isFilled() }, "each is one message's")
+        for block in again { MessageBlock.release(block) }
+        #expect(pool.countBlocksOut() == 0, "its own went back to its slab")
+        pool.giveBorrowedBack()
+        owner.takeReturned()
+        #expect(owner.countBlocksOut() == 0)
+        // A trim gives back, too: a busy loop that borrows keeps nobody's burst for long.
+        let last = owner.allocate(count: 64)
+        MessageBlock.release(last)
+        pool.trim()
+        owner.takeReturned()
+        #expect(owner.countBlocksOut() == 0)
+      }
+      owner.end()
+      expectNothingHeld()
+    }
+
+    @Test("Who borrows of a pool that has ended frees it with the last block")
+    func borrowingOfTheEnded() {
+      let owner = MessagePool(source: CountedMemory.source)
+      let blocks = (0..<10).map { _ in owner.allocate(count: 64) }
+      ThreadPool.with(borrows: true) { pool in
+        for block in blocks { MessageBlock.release(block) }
+        owner.end()
+        #expect(CountedMemory.bytes.load(ordering: .relaxed) > 0)
+        let block = pool.allocate(count: 10)
+        #expect(block.header.pointee.pool == owner.address)
+        MessageBlock.release(block)
+      }
+      expectNothingHeld()
+    }
+
     @Test("Sharing: the last of many threads frees, once")
     func sharing() {
       ThreadPool.with { pool in

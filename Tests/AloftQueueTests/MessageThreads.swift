@@ -37,12 +37,12 @@ enum ThreadPool {
 
   /// Runs `body` as the owner of a pool, which ends afterwards.
   static func with<Value>(
-    emptyBytesMax: Int = .max, arenaBytes: Int = 0, arenasMax: Int = 0,
+    emptyBytesMax: Int = .max, arenaBytes: Int = 0, arenasMax: Int = 0, borrows: Bool = false,
     _ body: (MessagePool) throws -> Value
   ) rethrows -> Value {
     let pool = MessagePool(
       source: CountedMemory.source, arenaBytes: arenaBytes, arenasMax: arenasMax,
-      emptyBytesMax: emptyBytesMax)
+      emptyBytesMax: emptyBytesMax, borrows: borrows)
     use(pool)
     defer {
       use(nil)

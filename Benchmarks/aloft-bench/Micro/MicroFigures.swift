@@ -34,9 +34,9 @@ struct MicroShape {
 /// The systems of one shape and what has been measured of them.
 ///
 /// A peer that doesn't come to an end in its time is left out of the shape and named in the report:
-/// that it stands still is its own figure, and no fault of the run. Concurrency Kit's ring does with
-/// two producers on a core: one that loses the core within a call leaves the other to spin, without
-/// yielding, for its whole slice.
+/// that it stands still is its own figure, and no fault of the run. Concurrency Kit's ring does so
+/// with two producers on a core: one that loses the core within a call leaves the other to spin,
+/// without yielding, for its whole slice.
 final class MicroRace {
   private struct System {
     var name: String

@@ -62,7 +62,8 @@ enum MessageMemory {
 
   static func makeLoopPool(arenaBytes: Int) -> MessagePool {
     prepared
-    return MessagePool(source: source, arenaBytes: arenaBytes, arenasMax: arenasMax)
+    return MessagePool(
+      source: source, arenaBytes: arenaBytes, arenasMax: arenasMax, borrows: true)
   }
 
   /// The calling thread's pool.
@@ -128,7 +129,7 @@ extension EventLoop {
   /// For how long the loop may sleep, if memory is not to be kept for too long.
   @inline(__always)
   func boundedByTrim(_ sleep: Int64) -> Int64 {
-    messages.flush()
+    messages.giveBorrowedBack()
     guard messages.hasExcess else { return sleep }
     let period = Int64(MessageMemory.trimPeriod)
     return sleep < 0 ? period : min(sleep, period)

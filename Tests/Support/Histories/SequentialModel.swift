@@ -10,8 +10,8 @@ public protocol SequentialModel {
   /// state is then of no further use.
   func apply(_ operation: Operation, to state: inout State) -> Bool
 
-  /// Whether an operation with this answer changes nothing, from whatever state it has it. Such a one
-  /// need not be tried at several places. Not one that has the same answer where it changes
+  /// Whether an operation with this answer changes nothing, from whatever state it has it. Such
+  /// a one need not be tried at several places. Not one that has the same answer where it changes
   /// something: to register what is registered already may be answered as if it were new.
   func isReadOnly(_ operation: Operation) -> Bool
 
