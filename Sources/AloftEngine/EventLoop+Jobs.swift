@@ -151,6 +151,16 @@ extension EventLoop {
         unsafe block.header.pointee.arrived = tick
       }
     }
+    // The mailboxes that they are for are many, too, and may be in no cache.
+    var touched: UInt = 0
+    for index in 0..<count {
+      let word = unsafe words[index]
+      if word & Tag.mask == Tag.message {
+        let block = MessageBlock(address: word & ~Tag.mask)
+        touched ^= unsafe hot.pointee.mail.table.touch(block.header.pointee.target)
+      }
+    }
+    unsafe hot.pointee.touched = touched
     for index in 0..<count {
       let word = unsafe words[index]
       if word & Tag.mask == Tag.message {

@@ -49,6 +49,8 @@ struct HotState: ~Copyable {
   var nextTrim: UInt64 = 0
   /// The message pool that the thread used before it was the loop's.
   var poolBefore: UInt = 0
+  /// What was read ahead, of no meaning: it is kept so that the reading is not left out.
+  var touched: UInt = 0
   /// Pools whose home this is.
   var pools: [PoolEntry] = []
 
@@ -138,6 +140,10 @@ struct WordQueue: ~Copyable {
     count -= 1
     return word
   }
+
+  /// One that waits, counted from the first.
+  @inline(__always)
+  subscript(_ place: Int) -> UInt { unsafe words[(head &+ place) & (capacity &- 1)] }
 
   private mutating func grow() {
     let larger = UnsafeMutablePointer<UInt>.allocate(capacity: capacity * 2)

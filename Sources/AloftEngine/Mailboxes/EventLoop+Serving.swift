@@ -67,7 +67,14 @@ extension EventLoop {
     var left = limit
     // Those that become ready meanwhile have their turn in the next round.
     var round = unsafe hot.pointee.mail.ready.count
-    while left > 0, round > 0, let word = unsafe hot.pointee.mail.ready.popFirst() {
+    var ahead = 0
+    while left > 0, round > 0 {
+      if ahead == 0 {
+        ahead = min(Self.aheadMax, round)
+        if ahead > 1 { lookAhead(ahead) }
+      }
+      guard let word = unsafe hot.pointee.mail.ready.popFirst() else { break }
+      ahead -= 1
       round -= 1
       let slot = UInt32(truncatingIfNeeded: word)
       let state = unsafe hot.pointee.mail.table.state(slot)
@@ -76,6 +83,24 @@ extension EventLoop {
       left -= max(unsafe serve(slot, state, left), 1)
     }
     return max(limit - left, 1)
+  }
+
+  /// So many loads a core keeps under way, by and large.
+  private static let aheadMax = 16
+
+  /// Reads what the next mailboxes' turns will want first: their counters and the first bytes of
+  /// their first messages. One after the other each would be waited for.
+  private func lookAhead(_ count: Int) {
+    var touched: UInt = 0
+    for place in 0..<min(count, unsafe hot.pointee.mail.ready.count) {
+      let slot = UInt32(truncatingIfNeeded: unsafe hot.pointee.mail.ready[place])
+      touched ^= unsafe UInt(hot.pointee.mail.table.counts(slot).pointee.handled)
+      let state = unsafe hot.pointee.mail.table.state(slot)
+      if let first = unsafe state.pointee.queue.first, unsafe first.header.pointee.count > 0 {
+        touched ^= unsafe UInt(first.header.pointee.bytes.load(as: UInt8.self))
+      }
+    }
+    unsafe hot.pointee.touched = touched
   }
 
   /// Answers how many the handler has taken.

@@ -64,6 +64,13 @@ struct MailboxTable: ~Copyable {
     return unsafe state
   }
 
+  /// Reads from the state that an ID seems to name, so that its line is there when it is wanted.
+  @inline(__always)
+  func touch(_ id: MailboxID) -> UInt {
+    let slot = id.slot
+    return unsafe slot < untouched ? UInt(state(slot).pointee.generation) : 0
+  }
+
   /// A slot and its generation; nil when all are in use or used up, or there is no memory.
   mutating func insert() -> (slot: UInt32, generation: UInt32)? {
     while freeHead != Self.none {
@@ -197,6 +204,13 @@ struct MailboxGates: @unchecked Sendable {
   @inline(__always)
   func depth(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
     unsafe (word(slot) + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// Any thread, any ID: reads the gate, so that its line is there when it is wanted.
+  @inline(__always)
+  static func touch(_ id: MailboxID) -> UInt {
+    guard let place = place(id) else { return 0 }
+    return UInt(place.depth)
   }
 
   /// Any thread, any ID: nil when no mailbox ever had its slot.

@@ -73,24 +73,36 @@ extension Names {
     }
   }
 
-  /// Sends a message to each of up to 16 names, which are looked up together.
+  /// Sends a message to each of up to 16 names, which are looked up together, as are then the
+  /// mailboxes that they stand for.
+  @inline(__always)
   package func send(
     _ keys: UnsafeBufferPointer<NameKey>, priority: UInt8, _ message: (Int) -> Message,
     done: (RouteResult) -> Void
   ) {
     unsafe withUnsafeTemporaryAllocation(of: Target.self, capacity: 16) { targets in
-      unsafe directory.look(keys) { place, target in
-        // 0 is nobody: a record without an address.
-        unsafe targets[place] = target ?? Target(word: 0)
-      }
+      unsafe lookUp(keys, into: targets)
       for place in 0..<keys.count {
-        var target: Target? = unsafe targets[place]
-        if let found = target, !found.isMailbox {
-          target = found.word == 0 ? nil : unsafe find(keys[place])
+        let target = unsafe targets[place]
+        if target.isMailbox {
+          let id = MailboxID(rawValue: target.rawValue)
+          done(RouteResult(EventLoop.send(message(place), to: id, priority: priority)))
+        } else {
+          let target = target.word == 0 ? nil : unsafe find(keys[place])
+          done(send(message(place), toAny: target, priority: priority))
         }
-        done(send(message(place), toAny: target, priority: priority))
       }
     }
+  }
+
+  private func lookUp(
+    _ keys: UnsafeBufferPointer<NameKey>, into targets: UnsafeMutableBufferPointer<Target>
+  ) {
+    unsafe directory.look(keys) { place, target in
+      // 0 is nobody: a record without an address.
+      unsafe targets[place] = target ?? Target(word: 0)
+    }
+    unsafe EventLoop.touch(UnsafeBufferPointer(rebasing: targets[..<keys.count]))
   }
 
   /// A connection is written to on its own loop: at once here, from elsewhere when the loop comes
@@ -260,6 +272,24 @@ extension Names {
 }
 
 extension EventLoop {
+  /// Any thread: reads from the mailboxes that are about to be sent to. One after the other each
+  /// would be waited for.
+  static func touch(_ targets: UnsafeBufferPointer<Target>) {
+    guard let loop = unsafe unretainedCurrent else { return }
+    unsafe loop._withUnsafeGuaranteedRef { loop in
+      var touched: UInt = 0
+      for place in 0..<targets.count {
+        let target = unsafe targets[place]
+        guard target.isMailbox else { continue }
+        let id = MailboxID(rawValue: target.rawValue)
+        touched ^=
+          unsafe id.loop == loop.number
+          ? loop.hot.pointee.mail.table.touch(id) : MailboxGates.touch(id)
+      }
+      unsafe loop.hot.pointee.touched = touched
+    }
+  }
+
   /// Any thread: about how much waits for a target; the most there can be when it has ended.
   static func queuedHint(_ target: Target) -> Int {
     switch target.kind {
