@@ -33,7 +33,7 @@ public struct IDTableOf<Key: HashKey>: ~Copyable, Sendable {
   ///   - seed: random where keys may come from outside: who doesn't know it can't make them meet.
   ///   - capacity: so many entries go in before it grows; a guess, 0 for the smallest (4 KiB).
   ///   - memory: where it gets its memory; ``HashMemory/plain`` is for small tables, the engine's
-  ///     `HashMemory.hugePages` for all others.
+  ///     `HashMemory.smallPages` for all others.
   public init(seed: UInt64, capacity: Int = 0, memory: HashMemory = .plain) {
     typealias Lines = IDTableCore<HardwareMemory, Key>.Lines
     let block = WordBlock(words: Lines.words + HashCounts.words)

@@ -39,7 +39,7 @@ public struct NameTable: ~Copyable, Sendable {
   ///   - seed: random where names may come from outside: who doesn't know it can't make them meet.
   ///   - capacity: so many names go in before it grows; a guess, 0 for the smallest (48 KiB).
   ///   - memory: where it gets its memory; ``HashMemory/plain`` is for small tables, the engine's
-  ///     `HashMemory.hugePages` for all others.
+  ///     `HashMemory.smallPages` for all others.
   public init(seed: UInt64, capacity: Int = 0, memory: HashMemory = .plain) {
     typealias Lines = NameTableCore<HardwareMemory>.Lines
     let block = WordBlock(words: Lines.words + HashCounts.words)

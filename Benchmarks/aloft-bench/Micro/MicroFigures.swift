@@ -70,7 +70,7 @@ final class MicroRace {
         System(
           name: peer.name, path: peer.path(on: machine), words: shape.words,
           // Ten million keys take some seconds, of a table that grows badly too.
-          patience: context.size(.seconds(20), quick: .seconds(4))))
+          patience: context.size(.seconds(20), quick: .seconds(3))))
     }
   }
 

@@ -71,15 +71,14 @@ extension MicroTable {
   }
 }
 
-/// Where tables of the `micro` bench get their memory: from the system, in huge pages where it
-/// has them.
+/// Where tables of the `micro` bench get their memory: from the system, in small pages as the
+/// registry's.
 enum MicroMemory {
   static let system = HashMemory(
     allocate: { bytes in
       let start = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
       precondition(start != MAP_FAILED, "no memory")
-      // Ten million names are some 100,000 pages of 4 KiB, for which no TLB has room.
-      madvise(start, bytes, MADV_HUGEPAGE)
+      madvise(start, bytes, MADV_NOHUGEPAGE)
       return start!
     },
     release: { start, bytes in munmap(start, bytes) },

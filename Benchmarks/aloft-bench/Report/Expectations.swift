@@ -59,6 +59,7 @@ private let registryRows: [Expectation] = [
   .init(scenario: "3-registry", figure: "lost", bar: .exactly(0)),
   .init(scenario: "3-registry", figure: "bytes_per_name", bar: .atMost(64)),
   .init(scenario: "3-registry", figure: "max_pause_us", bar: .atMost(1_000)),
+  .init(scenario: "3-registry", figure: "max_running_pause_us", bar: .atMost(1_000)),
 ]
 
 private let queueRows: [Expectation] = [

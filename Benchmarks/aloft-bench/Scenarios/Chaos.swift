@@ -33,11 +33,14 @@ struct ChaosScenario: Scenario {
       let outcome =
         switch shape {
         case .workers(let all, let killed):
-          try waitFor { try await WorkerChaos(all: all, killed: killed).run() }
+          try waitFor {
+            try await WorkerChaos(all: all, killed: killed, rounds: context.size(5, quick: 3)).run()
+          }
         case .processes(let all, let killed):
           try waitFor {
             try await ProcessChaos(
-              all: all, killed: killed, program: context.machine.sibling("process-worker")
+              all: all, killed: killed, rounds: context.size(5, quick: 3),
+              program: context.machine.sibling("process-worker")
             ).run()
           }
         }
@@ -70,15 +73,16 @@ struct ChaosOutcome: Sendable {
 private final class WorkerChaos: Sendable {
   private let all: Int
   private let killed: Int
-  private static let rounds = 5
+  private let rounds: Int
 
   /// One byte of a message.
   fileprivate static let kill: UInt8 = 1
   fileprivate static let ping: UInt8 = 2
 
-  init(all: Int, killed: Int) {
+  init(all: Int, killed: Int, rounds: Int) {
     self.all = all
     self.killed = killed
+    self.rounds = rounds
   }
 
   func run() async throws -> ChaosOutcome {
@@ -96,10 +100,10 @@ private final class WorkerChaos: Sendable {
     guard mailboxes.count == all else { throw BenchError("\(mailboxes.count) of \(all) came up") }
     var times: [Double] = []
     var outcome = ChaosOutcome()
-    for round in 0..<Self.rounds {
+    for round in 0..<rounds {
+      // The restarts of the round before leave the window.
+      if round > 0 { try await Task.sleep(for: .milliseconds(1_100)) }
       times.append(try await self.round(round, mailboxes, board, supervisor, &outcome))
-      // The restarts of this round leave the window.
-      try await Task.sleep(for: .milliseconds(1_100))
     }
     outcome.recovery = Statistics.median(times)
     await runtime.shutdown(within: .seconds(10))

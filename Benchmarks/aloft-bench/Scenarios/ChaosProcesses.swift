@@ -7,10 +7,11 @@ final class ProcessChaos: Sendable {
   private let all: Int
   private let killed: Int
   private let program: String
-  private static let rounds = 5
+  private let rounds: Int
 
-  init(all: Int, killed: Int, program: String) {
+  init(all: Int, killed: Int, rounds: Int, program: String) {
     self.all = all
+    self.rounds = rounds
     self.killed = killed
     self.program = program
   }
@@ -35,10 +36,11 @@ final class ProcessChaos: Sendable {
     let workers = try await supervisor.processes()
     var outcome = ChaosOutcome()
     var times: [Double] = []
-    for round in 0..<Self.rounds {
+    for round in 0..<rounds {
+      // The restarts of the round before leave the window.
+      if round > 0 { try await Task.sleep(for: .milliseconds(1_100)) }
       try await until { try await supervisor.statistics().spares == self.killed }
       times.append(try await self.round(round, workers, answers, supervisor, &outcome))
-      try await Task.sleep(for: .milliseconds(1_100))
     }
     outcome.recovery = Statistics.median(times)
     await runtime.shutdown(within: .seconds(10))

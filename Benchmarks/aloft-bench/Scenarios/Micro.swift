@@ -29,7 +29,7 @@ struct MicroScenario: Scenario {
     context.progress.step(Self.id)
     let shapes = Self.tables(quick: context.quick) + Self.queues + Self.pools + [Self.slots]
     return try measureEach(shapes, name: \.config) { shape in
-      try shape.figures(context, rounds: context.size(9, quick: 3))
+      try shape.figures(context, rounds: context.size(9, quick: 2))
     }
   }
 

@@ -26,7 +26,7 @@ package final class Names: DirectoryHost, @unchecked Sendable {
     for loop in loops { numbers[loop.number >> 6] |= 1 << UInt64(loop.number & 63) }
     self.numbers = numbers
     self.loops = loops
-    directory = Directory(seed: Self.seed, memory: .hugePages)
+    directory = Directory(seed: Self.seed, memory: .smallPages)
     looker = directory.looker
     super.init()
     directory.attach(self)
