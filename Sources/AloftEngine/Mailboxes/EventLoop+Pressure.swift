@@ -61,9 +61,10 @@ extension EventLoop {
       let changes = unsafe hot.pointee.mail.pressed
       unsafe hot.pointee.mail.pressed.removeAll(keepingCapacity: true)
       for (id, isHigh) in changes {
-        guard let state = unsafe findMailbox(id), let handler = unsafe state.pointee.handler else {
-          continue
-        }
+        // One whose end has come in the same turn is told, too: `closed` is the last call.
+        guard let state = unsafe hot.pointee.mail.table.find(id),
+          let handler = unsafe state.pointee.handler
+        else { continue }
         unsafe handler._withUnsafeGuaranteedRef { $0.pressed(id, isHigh: isHigh) }
       }
     }

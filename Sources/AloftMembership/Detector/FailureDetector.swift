@@ -30,6 +30,8 @@ package struct FailureDetector: Sendable {
     var incarnation: Incarnation
     /// When it was last heard of; ahead of the time for one that has just come.
     var heardAt: UInt64
+    /// It has just come, and was not heard of yet.
+    var isArriving = true
     var isLinked = false
     /// The last link was closed and no other stands yet.
     var isClosed = false
@@ -125,7 +127,9 @@ package struct FailureDetector: Sendable {
 
   package mutating func heard(_ id: NodeID, _ incarnation: Incarnation, now: UInt64) {
     change(id, incarnation) { peer, verdicts in
-      peer.heardAt = max(peer.heardAt, now)
+      // The time that it had to arrive is over.
+      peer.heardAt = peer.isArriving ? now : max(peer.heardAt, now)
+      peer.isArriving = false
       if case .fine = peer.phase { return }
       peer.phase = .fine
       verdicts.append(.clear(id))
