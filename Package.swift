@@ -41,11 +41,15 @@ let package = Package(
     // Floor 0: the system.
     .systemLibrary(
       name: "CUV", path: "CSources/uv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+    .systemLibrary(
+      name: "CRaft", path: "CSources/libraft", pkgConfig: "raft",
+      providers: [.apt(["libraft-dev"])]),
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/loop", "CSources/uv", "LICENSE", "README.md",
-        "Sources", "Tests", "docs", "script",
+        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop",
+        "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
+        "script",
       ],
       sources: ["CSources/abi"], publicHeadersPath: "include", cSettings: strictC),
 
@@ -53,6 +57,10 @@ let package = Package(
     .target(name: "AloftAtomics", swiftSettings: strict),
     .target(
       name: "CAloftLoop", dependencies: ["CUV"], path: "CSources/loop",
+      publicHeadersPath: "include", cSettings: strictC),
+
+    .target(
+      name: "CAloftRaft", dependencies: ["CRaft", "CUV"], path: "CSources/raft",
       publicHeadersPath: "include", cSettings: strictC),
 
     // Floor 2: logic, pure and synchronous: events in, actions out.
@@ -75,6 +83,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"] + logic,
+      swiftSettings: strict),
+
+    .target(
+      name: "AloftCluster", dependencies: ["AloftAtomics", "AloftEngine", "CAloftRaft"] + logic,
       swiftSettings: strict),
 
     // Floor 5: the rim.
@@ -150,6 +162,10 @@ let package = Package(
     .testTarget(
       name: "AloftEngineTests",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftRaftTests",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "CAloftRaft"] + logic,
       swiftSettings: tested),
     // Its programs are in Tests/c; they link the library, the tests don't.
     .testTarget(name: "AloftCTests", swiftSettings: tested),

@@ -1,0 +1,114 @@
+// Changes of members: one at a time, and tried again where libraft says no for a while. An addition
+// takes two steps, for libraft adds spares only.
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static int raft_role(uint8_t role) {
+  switch (role) {
+  case ALOFT__RAFT_VOTER: return RAFT_VOTER;
+  case ALOFT__RAFT_STANDBY: return RAFT_STANDBY;
+  default: return RAFT_SPARE;
+  }
+}
+
+// The node's role in the newest configuration, or -1.
+static int role_of(aloft__raft *r, uint8_t node) {
+  const struct change_entry *last =
+      r->changes_count > 0 ? &r->changes[r->changes_count - 1] : &r->members;
+  struct raft_configuration c;
+  raft_configuration_init(&c);
+  int role = -1;
+  if (last->data.base != NULL
+      && aloft__raft_read_members(last->data.base, last->data.len, &c) == 0) {
+    for (unsigned i = 0; i < c.n; i++) {
+      if (c.servers[i].id == node) { role = c.servers[i].role; }
+    }
+  }
+  raft_configuration_close(&c);
+  return role;
+}
+
+static void end_change(aloft__raft *r, uint8_t outcome) {
+  r->changing = r->change_waits = false;
+  aloft__raft_outcome(r, r->change_token, outcome, raft_last_applied(&r->raft));
+}
+
+// Within libraft's call: the next step waits until that has returned.
+static void on_changed(struct raft_change *change, int status) {
+  aloft__raft *r = change->data;
+  if (r->dead || !r->changing) { return; }
+  if (status == RAFT_LEADERSHIPLOST || status == RAFT_NOTLEADER) {
+    end_change(r, ALOFT__RAFT_UNKNOWN);
+    return;
+  }
+  uint64_t now = r->disk.time(&r->disk);
+  r->change_waits = true;
+  r->change_next_ms = status == 0 ? now : now + r->options.election_ms;
+}
+
+static int take_step(aloft__raft *r, int role) {
+  char address[4];
+  aloft__raft_address(address, r->change_node);
+  r->change.data = r;
+  if (r->change_kind == ALOFT__RAFT_REMOVE) {
+    return raft_remove(&r->raft, &r->change, r->change_node, on_changed);
+  }
+  if (role < 0) {
+    return raft_add(&r->raft, &r->change, r->change_node, address, on_changed);
+  }
+  return raft_assign(
+      &r->raft, &r->change, r->change_node, raft_role(r->change_role), on_changed);
+}
+
+void aloft__raft_change_go_on(aloft__raft *r) {
+  uint64_t now = r->disk.time(&r->disk);
+  if (!r->change_waits || now < r->change_next_ms || r->dead) { return; }
+  // The newest configuration is of no use while it may still be taken back.
+  bool settled = r->changes_count == 0;
+  int role = role_of(r, r->change_node);
+  bool done = r->change_kind == ALOFT__RAFT_REMOVE ? role < 0 : role == raft_role(r->change_role);
+  if (settled && done) {
+    end_change(r, ALOFT__RAFT_COMMITTED);
+    return;
+  }
+  if (settled && role < 0 && r->change_kind == ALOFT__RAFT_ASSIGN) {
+    r->changing = r->change_waits = false;
+    aloft__raft_failed(r, r->change_token, "There is no such member to give a role to: add it.");
+    return;
+  }
+  if (now - r->change_ms > CHANGE_RETRY_MS) {
+    end_change(r, ALOFT__RAFT_BUSY);
+    return;
+  }
+  r->change_waits = false;
+  int status = settled ? take_step(r, role) : RAFT_CANTCHANGE;
+  if (status != 0 && r->changing) {
+    r->change_waits = true;
+    r->change_next_ms = now + r->options.heartbeat_ms;
+  }
+}
+
+void aloft__raft_change_begin(aloft__raft *r, const struct request *request) {
+  if (r->changing) {
+    aloft__raft_outcome(r, request->token, ALOFT__RAFT_BUSY, 0);
+    return;
+  }
+  if (!r->told_self || r->leading_term == 0) {
+    aloft__raft_outcome(r, request->token, ALOFT__RAFT_NOT_LEADER, 0);
+    return;
+  }
+  r->changing = r->change_waits = true;
+  r->change_kind = request->change;
+  r->change_node = request->node;
+  r->change_role = request->role;
+  r->change_token = request->token;
+  r->change_ms = r->change_next_ms = r->disk.time(&r->disk);
+  aloft__raft_change_go_on(r);
+}
+
+// Leadership is lost, or the log ends.
+void aloft__raft_change_lost(aloft__raft *r) {
+  if (r->changing) { end_change(r, ALOFT__RAFT_UNKNOWN); }
+}
