@@ -108,7 +108,8 @@ int aloft__raft_read_members(
 }
 
 size_t aloft__raft_encoded_size(const struct raft_message *message) {
-  if (message->type != RAFT_IO_APPEND_ENTRIES) { return HEAD_BYTES + 6 * 8; }
+  if (message->type == RAFT_IO_REQUEST_VOTE) { return HEAD_BYTES + 6 * 8; }
+  if (message->type != RAFT_IO_APPEND_ENTRIES) { return HEAD_BYTES + 3 * 8; }
   const struct raft_append_entries *args = &message->append_entries;
   size_t size = HEAD_BYTES + 5 * 8;
   for (unsigned i = 0; i < args->n_entries; i++) {

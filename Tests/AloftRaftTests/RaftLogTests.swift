@@ -67,8 +67,8 @@ import Testing
   }
 
   @Test(
-    "Nothing acknowledged is lost on a link that loses, doubles and delays, with leaders that come "
-      + "and go", arguments: [1, 2, 3, 4, 5] as [UInt64])
+    "Nothing acknowledged is lost on links that lose, double and delay, as members come and go",
+    arguments: [1, 2, 3, 4, 5] as [UInt64])
   func lossy(seed: UInt64) throws {
     let world = try RaftWorld(seed: seed)
     try world.form(3) {

@@ -7,7 +7,7 @@ import Testing
 final class RaftMember: ReplicatedLogClient, @unchecked Sendable {
   // @unchecked: see above.
   let node: UInt8
-  unowned let world: RaftWorld
+  let world: RaftWorld
   var log: RaftLog?
   var applied: [UInt64: [UInt8]] = [:]
   var lastIndex: UInt64 = 0

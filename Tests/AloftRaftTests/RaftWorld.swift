@@ -65,20 +65,18 @@ final class RaftWorld: @unchecked Sendable {
   func directory(_ node: UInt8) -> String { "\(root)/\(node)" }
 
   /// Runs `body` on the home loop and waits for its answer.
-  func on<Result>(_ body: () throws -> Result) throws -> Result {
-    try withoutActuallyEscaping(body) { body in
-      nonisolated(unsafe) let body = body
-      nonisolated(unsafe) var answer: Swift.Result<Result, any Error>?
-      let done = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-      defer { done.deallocate() }
-      sem_init(done, 0, 0)
-      loop.executeUnrefused {
-        answer = Swift.Result { try body() }
-        sem_post(done)
-      }
-      while sem_wait(done) != 0 {}
-      return try answer!.get()
+  func on<Result>(_ body: @escaping () throws -> Result) throws -> Result {
+    nonisolated(unsafe) var answer: Swift.Result<Result, any Error>?
+    let done = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    defer { done.deallocate() }
+    sem_init(done, 0, 0)
+    nonisolated(unsafe) let work: () -> Void = {
+      answer = Swift.Result { try body() }
+      sem_post(done)
     }
+    loop.executeUnrefused { work() }
+    while sem_wait(done) != 0 {}
+    return try answer!.get()
   }
 
   func noteChange() {
@@ -89,7 +87,7 @@ final class RaftWorld: @unchecked Sendable {
   }
 
   /// Waits until `condition`, asked on the loop, holds; false after so many seconds.
-  func until(seconds: Int = 30, _ condition: () -> Bool) throws -> Bool {
+  func until(seconds: Int = 30, _ condition: @escaping () -> Bool) throws -> Bool {
     var end = timespec()
     clock_gettime(CLOCK_REALTIME, &end)
     end.tv_sec += seconds
@@ -117,7 +115,7 @@ final class RaftWorld: @unchecked Sendable {
     options.segmentBytes = 1 << 20
     options.reserveBytes = 0
     change(&options)
-    return try on {
+    return try on { [self, options] in
       let member = members[node] ?? RaftMember(node, self)
       try member.open(options)
       members[node] = member
@@ -164,7 +162,7 @@ final class RaftWorld: @unchecked Sendable {
     _ count: UInt8, _ change: (inout RaftLogOptions) -> Void = { _ in }
   ) throws {
     try start(1, bootstraps: true, change)
-    try #require(until { leader != nil })
+    try #require(until { self.leader != nil })
     for node in 2...max(count, 2) where node <= count {
       try start(node, change)
       try #require(
@@ -175,9 +173,9 @@ final class RaftWorld: @unchecked Sendable {
 
   /// Asks the leader for something, and waits for the answer.
   func outcome(
-    of member: RaftMember? = nil, _ ask: (RaftLog, UInt64) -> Void
+    of member: RaftMember? = nil, _ ask: @escaping (RaftLog, UInt64) -> Void
   ) throws -> LogOutcome? {
-    let (token, asked) = try on { () -> (UInt64, RaftMember?) in
+    let (token, asked) = try on { [self] () -> (UInt64, RaftMember?) in
       nextToken += 1
       guard let asked = member ?? leader, let log = asked.log else { return (0, nil) }
       ask(log, nextToken)
@@ -190,15 +188,15 @@ final class RaftWorld: @unchecked Sendable {
 
   /// Stops a member's thread, keeps its directory.
   func stop(_ node: UInt8) throws {
-    let member = try on { members[node] }
+    let member = try on { self.members[node] }
     try on { member?.log?.stop() }
     try #require(until { member?.log == nil })
   }
 
   /// Ends all, and removes all files.
   func finish() throws {
-    try on { for member in members.values { member.log?.stop() } }
-    try #require(until { members.values.allSatisfy { $0.log == nil } })
+    try on { for member in self.members.values { member.log?.stop() } }
+    try #require(until { self.members.values.allSatisfy { $0.log == nil } })
     group.stopAndJoin()
     removeTree(root)
   }
