@@ -275,6 +275,9 @@ bool aloft__raft_directory_has_log(aloft__raft *raft);
 void aloft__raft_check_room(aloft__raft *raft);
 bool aloft__raft_truncation_seen(aloft__raft *raft, uint64_t index);
 
+// segments.c
+void aloft__raft_check_segments(aloft__raft *raft);
+
 // events.c
 uint8_t *aloft__raft_emit(
     aloft__raft *raft, const aloft__raft_event *event, const void *data, size_t length);

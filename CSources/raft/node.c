@@ -100,6 +100,8 @@ static int set_up(aloft__raft *r) {
   if (raft_uv_init(&r->disk, &r->loop, r->directory, &r->transport) != 0) { return -1; }
   raft_uv_set_segment_size(&r->disk, r->options.segment_bytes);
   raft_uv_set_snapshot_compression(&r->disk, false);
+  // It would move damaged files away, and go on without their entries.
+  raft_uv_set_auto_recovery(&r->disk, false);
   return 0;
 }
 
@@ -129,6 +131,8 @@ static void start(aloft__raft *r) {
   bool fresh = !aloft__raft_directory_has_log(r);
   aloft__raft_address(address, r->options.node);
   aloft__raft_check_room(r);
+  aloft__raft_check_segments(r);
+  if (r->dead) { return; }
   int status = raft_init(&r->raft, &r->io, &r->fsm, r->options.node, address);
   if (status != 0) {
     aloft__raft_die(
