@@ -1,6 +1,6 @@
 // Measures the replicated log's shim: members in one process, their home the main thread, which
-// carries messages by a function call. Proposals are kept in flight, each timed from its proposal to
-// its answer.
+// carries messages by a function call. Proposals are kept in flight, each timed from its proposal
+// to its answer.
 //
 // usage: raft-probe DIRECTORY NODES IN_FLIGHT ENTRIES [BYTES]
 // DIRECTORY must be empty. Prints one line of JSON.

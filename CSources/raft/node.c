@@ -33,7 +33,6 @@ static void on_idle(uv_idle_t *idle) { (void)idle; }
 
 static void on_closed(struct raft *raft) {
   aloft__raft *r = raft->data;
-  raft_uv_close(&r->disk);
   uv_close((uv_handle_t *)&r->async, NULL);
   uv_close((uv_handle_t *)&r->idle, NULL);
   uv_close((uv_handle_t *)&r->prepare, NULL);
@@ -166,7 +165,11 @@ static void start(aloft__raft *r) {
 // The last words. Where the disk has failed, all that libraft, libuv and the kernel may still refer
 // to is left as it is, and the lock with it as long as a write may be on its way.
 static void end(aloft__raft *r) {
-  if (!r->dead) { uv_loop_close(&r->loop); }
+  if (!r->dead) {
+    // Its memory is in use until the loop has nothing left to do.
+    raft_uv_close(&r->disk);
+    uv_loop_close(&r->loop);
+  }
   aloft__raft_change_lost(r);
   aloft__raft_answer_pending(r, ALOFT__RAFT_UNKNOWN);
   atomic_store(&r->stop_wanted, true);

@@ -8,7 +8,7 @@ import Testing
 /// What libraft 0.15 gets wrong, one by one, and what guards against it. docs/RAFT.md has the list.
 @Suite(.serialized) struct RaftFaultTests {
   @Test(
-    "(c, f) The first failed write ends a member with a reason; the others go on, and it can return",
+    "(c, f) The first failed write ends a member with a reason; the others go on; it can return",
     arguments: [
       ALOFT__RAFT_FAIL_APPEND, ALOFT__RAFT_REJECT_APPEND, ALOFT__RAFT_FAIL_SNAPSHOT,
     ])
@@ -26,7 +26,8 @@ import Testing
     }
     try #require(world.until { victim.ended != nil && victim.log == nil })
     let reason = try #require(try world.on { victim.ended })
-    #expect(reason.contains(world.directory(victim.node)) && reason.contains("start the node again"))
+    #expect(
+      reason.contains(world.directory(victim.node)) && reason.contains("start the node again"))
     // The others elect one of theirs, and the member comes back with all that was acknowledged.
     try #require(world.until { world.leader != nil && world.leader !== victim })
     #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
@@ -72,14 +73,16 @@ import Testing
     }
     try #require(world.until { follower.ended != nil && leader.ended != nil })
     for member in [leader, follower] {
-      #expect(try world.on { member.ended }?.contains("both say that they lead term \(term)") == true)
+      #expect(
+        try world.on { member.ended }?.contains("both say that they lead term \(term)") == true)
     }
     try world.finish()
   }
 
-  /// Ongaro's figure 3.7: a new leader sees an entry of a former term on a majority. It may still be
-  /// lost, so it is not committed before an entry of the leader's own term is.
-  @Test("(a) Entries of a former term are not applied before the own term's entry is on disk",
+  /// Ongaro's figure 3.7: a new leader sees an entry of a former term on a majority. It may still
+  /// be lost, so it is not committed before an entry of the leader's own term is.
+  @Test(
+    "(a) Entries of a former term are not applied before the own term's entry is on disk",
     arguments: [true, false])
   func formerTerm(isGuarded: Bool) throws {
     let world = try RaftWorld()
@@ -188,7 +191,8 @@ import Testing
     // A change that counts voters by the right configuration.
     try world.start(4)
     #expect(
-      try world.outcome { $0.change(.add(NodeID(rawValue: 4), role: .voter), token: $1) }?.isCommitted
+      try world.outcome { $0.change(.add(NodeID(rawValue: 4), role: .voter), token: $1) }?
+        .isCommitted
         == true)
     try world.finish()
   }

@@ -154,17 +154,27 @@ import Testing
     try world.form(1)
     let two = try world.start(2)
     let three = try world.start(3)
-    let roles: () throws -> [LogRole]? = { try world.on { world.leader?.configuration.map(\.role) } }
-    #expect(try world.outcome { $0.change(.add(two.id, role: .standby), token: $1) }?.isCommitted == true)
+    let roles: () throws -> [LogRole]? = {
+      try world.on { world.leader?.configuration.map(\.role) }
+    }
+    #expect(
+      try world.outcome { $0.change(.add(two.id, role: .standby), token: $1) }?.isCommitted == true)
     #expect(try roles() == [.voter, .standby])
     // Again: it is so already.
-    #expect(try world.outcome { $0.change(.add(two.id, role: .standby), token: $1) }?.isCommitted == true)
-    #expect(try world.outcome { $0.change(.add(three.id, role: .spare), token: $1) }?.isCommitted == true)
-    #expect(try world.outcome { $0.change(.assign(two.id, role: .voter), token: $1) }?.isCommitted == true)
-    #expect(try world.outcome { $0.change(.assign(three.id, role: .voter), token: $1) }?.isCommitted == true)
+    #expect(
+      try world.outcome { $0.change(.add(two.id, role: .standby), token: $1) }?.isCommitted == true)
+    #expect(
+      try world.outcome { $0.change(.add(three.id, role: .spare), token: $1) }?.isCommitted == true)
+    #expect(
+      try world.outcome { $0.change(.assign(two.id, role: .voter), token: $1) }?.isCommitted == true
+    )
+    #expect(
+      try world.outcome { $0.change(.assign(three.id, role: .voter), token: $1) }?.isCommitted
+        == true)
     #expect(try roles() == [.voter, .voter, .voter])
     #expect(
-      try world.outcome { $0.change(.assign(NodeID(rawValue: 9), role: .voter), token: $1) }?.isFailed
+      try world.outcome { $0.change(.assign(NodeID(rawValue: 9), role: .voter), token: $1) }?
+        .isFailed
         == true)
     #expect(try world.outcome { $0.change(.remove(three.id), token: $1) }?.isCommitted == true)
     #expect(try world.outcome { $0.change(.remove(three.id), token: $1) }?.isCommitted == true)

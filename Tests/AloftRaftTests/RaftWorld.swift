@@ -19,8 +19,8 @@ struct Seeded: RandomNumberGenerator {
 
 /// Members of one log in one process, their home one event loop, and what carries their messages.
 ///
-/// All of it is touched on that loop only. The test's thread looks in by `on`, and waits by `until`,
-/// which looks again whenever a member was told something.
+/// All of it is touched on that loop only. The test's thread looks in by `on`, and waits by
+/// `until`, which looks again whenever a member was told something.
 final class RaftWorld: @unchecked Sendable {
   // @unchecked: see above; what the threads share is under `mutex`.
   let group: LoopGroup
