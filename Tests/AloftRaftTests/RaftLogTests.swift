@@ -130,11 +130,12 @@ import Testing
     let two = try world.start(2)
     #expect(
       try world.outcome { $0.change(.add(two.id, role: .voter), token: $1) }?.isCommitted == true)
+    // What is committed comes with the next heartbeat.
+    try #require(world.until { two.configuration.map(\.role) == [.voter, .voter] })
     try #require(world.until { two.lastIndex == one.lastIndex })
     try world.on {
       #expect(two.restores.count >= 1)
       #expect(two.applied == one.applied)
-      #expect(two.configuration.map(\.role) == [.voter, .voter])
     }
     // It is on its own disk by now: a restart begins with it.
     try world.stop(2)
