@@ -142,6 +142,7 @@ struct aloft__raft {
 
   bool started;  // raft_start has succeeded
   bool dead;     // ended: libraft is not called any more
+  bool append_failed;
   bool stopping; // by home
   bool closing;  // raft_close has been called
   bool finished;

@@ -193,12 +193,14 @@ static void on_appended(struct raft_io_append *disk, int status) {
   if (status == 0 && r->truncated_at != 0) {
     if (!aloft__raft_truncation_seen(r, r->truncated_at)
         || aloft__raft_fails(r, ALOFT__RAFT_FAIL_TRUNCATE)) {
+      r->append_failed = true;
       disk_failed(r, "cutting the log", RAFT_IOERR);
       return;
     }
     r->truncated_at = 0;
   }
   if (status != 0) {
+    r->append_failed = true;
     disk_failed(r, "a write to the log", status);
     return;
   }
@@ -238,6 +240,7 @@ static int io_append(
                    ? RAFT_NOSPACE
                    : r->disk.append(&r->disk, &a->disk, entries, count, on_appended);
   if (status != 0) {
+    r->append_failed = true;
     // raft_uv may still refer to what it was given, so nothing is freed.
     disk_failed(r, "a write to the log", status);
   } else {

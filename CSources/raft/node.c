@@ -162,9 +162,19 @@ static void start(aloft__raft *r) {
   aloft__raft_after(r);
 }
 
+// Home is told once the directory is free again, so writes under way are waited for: for a second,
+// and not where one of them was what failed, for raft_uv would go on behind it.
+static void let_writes_finish(aloft__raft *r) {
+  uint64_t end = uv_hrtime() + 1000000000;
+  while (r->started && r->disk_under_way > 0 && uv_hrtime() < end) {
+    uv_run(&r->loop, UV_RUN_ONCE);
+  }
+}
+
 // The last words. Where the disk has failed, all that libraft, libuv and the kernel may still refer
 // to is left as it is, and the lock with it as long as a write may be on its way.
 static void end(aloft__raft *r) {
+  if (r->dead && !r->append_failed) { let_writes_finish(r); }
   if (!r->dead) {
     // Its memory is in use until the loop has nothing left to do.
     raft_uv_close(&r->disk);

@@ -49,7 +49,7 @@ final class RaftWorld: @unchecked Sendable {
     options.eventLoops = 1
     options.connectionsMax = 16
     group = try LoopGroup(options)
-    var template = Array("/tmp/aloft-raft-XXXXXX".utf8CString)
+    var template = Array(("/tmp/aloft-raft-" + String(repeating: "X", count: 6)).utf8CString)
     root = try #require(mkdtemp(&template).map { String(cString: $0) })
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(changed, nil)
