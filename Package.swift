@@ -124,6 +124,12 @@ let package = Package(
     .executableTarget(
       name: "floor-uv", dependencies: ["CUV"], path: "Benchmarks/floor-uv", cSettings: strictC),
     .executableTarget(
+      name: "floor-raft", dependencies: ["CRaft", "CUV"], path: "Benchmarks/floor-raft",
+      cSettings: strictC),
+    .executableTarget(
+      name: "raft-probe", dependencies: ["CAloftRaft"], path: "Benchmarks/raft-probe",
+      cSettings: strictC),
+    .executableTarget(
       name: "process-worker", path: "Benchmarks/process-worker", cSettings: strictC),
     .target(
       name: "CBenchLoad", path: "Benchmarks/load", publicHeadersPath: "include",

@@ -32,7 +32,8 @@ static int check_kind(const char *path, char *text) {
   if (stat(path, &status) != 0) {
     if (errno != ENOENT) {
       return refuse(
-          text, errno, "The data directory %s can't be looked at (%s): give this user access to it.",
+          text, errno, "The data directory %s can't be looked at (%s): give this user access"
+          " to it.",
           path, strerror(errno));
     }
     if (mkdir(path, 0700) == 0) { return 0; }
@@ -44,7 +45,8 @@ static int check_kind(const char *path, char *text) {
   }
   if (!S_ISDIR(status.st_mode)) {
     return refuse(
-        text, ENOTDIR, "%s is not a directory: name one for the log, or move that file away.", path);
+        text, ENOTDIR, "%s is not a directory: name one for the log, or move that file away.",
+        path);
   }
   if (status.st_uid != geteuid()) {
     return refuse(
@@ -55,8 +57,9 @@ static int check_kind(const char *path, char *text) {
   }
   if ((status.st_mode & 077) != 0 || (status.st_mode & 0700) != 0700) {
     return refuse(
-        text, EACCES, "The data directory %s has mode %04o: run 'chmod 700' on it, for the log holds"
-        " all that sessions hold.",
+        text, EACCES,
+        "The data directory %s has mode %04o: run 'chmod 700' on it, for the log holds all that"
+        " sessions hold.",
         path, (unsigned)(status.st_mode & 07777));
   }
   return 0;
@@ -180,7 +183,8 @@ static int lock(aloft__raft *r, char *text) {
   if (flock(r->lock_fd, LOCK_EX | LOCK_NB) != 0) {
     return refuse(
         text, EBUSY,
-        "The data directory %s is in use by another node: stop that one, or name another directory.",
+        "The data directory %s is in use by another node: stop that one, or name another"
+        " directory.",
         r->directory);
   }
   return check_owner(r, text);

@@ -142,6 +142,7 @@ struct aloft__raft {
 
   bool started;  // raft_start has succeeded
   bool dead;     // ended: libraft is not called any more
+  bool append_failed;
   bool stopping; // by home
   bool closing;  // raft_close has been called
   bool finished;
@@ -274,6 +275,9 @@ void aloft__raft_directory_close(aloft__raft *raft);
 bool aloft__raft_directory_has_log(aloft__raft *raft);
 void aloft__raft_check_room(aloft__raft *raft);
 bool aloft__raft_truncation_seen(aloft__raft *raft, uint64_t index);
+
+// segments.c
+void aloft__raft_check_segments(aloft__raft *raft);
 
 // events.c
 uint8_t *aloft__raft_emit(

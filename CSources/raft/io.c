@@ -1,6 +1,6 @@
-// The `struct raft_io` that libraft sees: raft_uv's disk, with a look at everything on its way there
-// and back, and our own messages. A failed operation ends the node before libraft learns of it: it
-// is told that all is well, and never called again.
+// The `struct raft_io` that libraft sees: raft_uv's disk, with a look at everything on its way
+// there and back, and our own messages. A failed operation ends the node before libraft learns of
+// it: it is told that all is well, and never called again.
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +42,10 @@ static int io_init(struct raft_io *io, raft_id id, const char *address) {
 
 static void on_disk_closed(struct raft_io *disk) {
   aloft__raft *r = disk->data;
-  r->closed(&r->io);
+  raft_io_close_cb closed = r->closed;
+  r->closed = NULL;
+  // raft_uv may say so before its last file is closed, and then once more.
+  if (closed != NULL) { closed(&r->io); }
 }
 
 static void io_close(struct raft_io *io, raft_io_close_cb done) {
@@ -190,12 +193,14 @@ static void on_appended(struct raft_io_append *disk, int status) {
   if (status == 0 && r->truncated_at != 0) {
     if (!aloft__raft_truncation_seen(r, r->truncated_at)
         || aloft__raft_fails(r, ALOFT__RAFT_FAIL_TRUNCATE)) {
+      r->append_failed = true;
       disk_failed(r, "cutting the log", RAFT_IOERR);
       return;
     }
     r->truncated_at = 0;
   }
   if (status != 0) {
+    r->append_failed = true;
     disk_failed(r, "a write to the log", status);
     return;
   }
@@ -235,6 +240,7 @@ static int io_append(
                    ? RAFT_NOSPACE
                    : r->disk.append(&r->disk, &a->disk, entries, count, on_appended);
   if (status != 0) {
+    r->append_failed = true;
     // raft_uv may still refer to what it was given, so nothing is freed.
     disk_failed(r, "a write to the log", status);
   } else {

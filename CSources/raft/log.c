@@ -1,5 +1,5 @@
-// What the log holds, learnt from what passes on its way to the disk: the term of each entry as runs
-// of one term, and the configurations.
+// What the log holds, learnt from what passes on its way to the disk: the term of each entry as
+// runs of one term, and the configurations.
 #include <stdlib.h>
 #include <string.h>
 

@@ -33,7 +33,6 @@ static void on_idle(uv_idle_t *idle) { (void)idle; }
 
 static void on_closed(struct raft *raft) {
   aloft__raft *r = raft->data;
-  raft_uv_close(&r->disk);
   uv_close((uv_handle_t *)&r->async, NULL);
   uv_close((uv_handle_t *)&r->idle, NULL);
   uv_close((uv_handle_t *)&r->prepare, NULL);
@@ -100,6 +99,8 @@ static int set_up(aloft__raft *r) {
   if (raft_uv_init(&r->disk, &r->loop, r->directory, &r->transport) != 0) { return -1; }
   raft_uv_set_segment_size(&r->disk, r->options.segment_bytes);
   raft_uv_set_snapshot_compression(&r->disk, false);
+  // It would move damaged files away, and go on without their entries.
+  raft_uv_set_auto_recovery(&r->disk, false);
   return 0;
 }
 
@@ -129,6 +130,8 @@ static void start(aloft__raft *r) {
   bool fresh = !aloft__raft_directory_has_log(r);
   aloft__raft_address(address, r->options.node);
   aloft__raft_check_room(r);
+  aloft__raft_check_segments(r);
+  if (r->dead) { return; }
   int status = raft_init(&r->raft, &r->io, &r->fsm, r->options.node, address);
   if (status != 0) {
     aloft__raft_die(
@@ -159,10 +162,24 @@ static void start(aloft__raft *r) {
   aloft__raft_after(r);
 }
 
+// Home is told once the directory is free again, so writes under way are waited for: for a second,
+// and not where one of them was what failed, for raft_uv would go on behind it.
+static void let_writes_finish(aloft__raft *r) {
+  uint64_t end = uv_hrtime() + 1000000000;
+  while (r->started && r->disk_under_way > 0 && uv_hrtime() < end) {
+    uv_run(&r->loop, UV_RUN_ONCE);
+  }
+}
+
 // The last words. Where the disk has failed, all that libraft, libuv and the kernel may still refer
 // to is left as it is, and the lock with it as long as a write may be on its way.
 static void end(aloft__raft *r) {
-  if (!r->dead) { uv_loop_close(&r->loop); }
+  if (r->dead && !r->append_failed) { let_writes_finish(r); }
+  if (!r->dead) {
+    // Its memory is in use until the loop has nothing left to do.
+    raft_uv_close(&r->disk);
+    uv_loop_close(&r->loop);
+  }
   aloft__raft_change_lost(r);
   aloft__raft_answer_pending(r, ALOFT__RAFT_UNKNOWN);
   atomic_store(&r->stop_wanted, true);

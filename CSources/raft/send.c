@@ -29,8 +29,7 @@ static bool send_one(aloft__raft *r, const struct raft_message *message) {
   size_t size = aloft__raft_encoded_size(message);
   uint8_t *room = aloft__raft_send_room(r, (uint8_t)message->server_id, size);
   if (room == NULL) { return false; }
-  size_t used = aloft__raft_encode(room, message);
-  if (used < size) { memset(room + used, 0, size - used); }
+  aloft__raft_encode(room, message);
   return true;
 }
 
