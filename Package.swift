@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
+    .executable(name: "aloft-sim", targets: ["aloft-sim"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -93,6 +94,14 @@ let package = Package(
     .target(
       name: "AloftCluster",
       dependencies: ["AloftAtomics", "AloftEngine", "CAloftRaft", "COpenSSL"] + logic,
+      swiftSettings: strict),
+
+    // Simulates clusters from seeds, and replays one.
+    .executableTarget(
+      name: "aloft-sim",
+      dependencies: [
+        "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: strict),
 
     // Floor 5: the rim.

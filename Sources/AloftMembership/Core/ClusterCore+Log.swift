@@ -49,6 +49,7 @@ extension ClusterCore {
       // Convicted, though it lives: this life is over all the same, and another one begins.
       birth = word()
       enter(.returning)
+      lease.end()
       joining.askedAt = nil
       for request in requests.takeAll() { act(.answered(token: request.token, .unknown)) }
     }
@@ -100,8 +101,9 @@ extension ClusterCore {
       wanted[member.id] = Contact(
         id: member.id, incarnation: member.incarnation, address: member.description.address)
     }
-    if phase == .arriving {
-      for (id, contact) in links where wanted[id] == nil { wanted[id] = contact }
+    // Whom the log, as far as it was applied, doesn't know yet. It may need them to get on.
+    if phase == .arriving || phase == .returning {
+      for (id, contact) in links where state[id] == nil { wanted[id] = contact }
     }
     for (id, contact) in links.sorted(by: { $0.key < $1.key }) where wanted[id] == nil {
       act(.disconnect(id, contact.incarnation))
@@ -109,12 +111,16 @@ extension ClusterCore {
     for (id, contact) in wanted.sorted(by: { $0.key < $1.key }) where links[id] != contact {
       act(.connect(id, contact.incarnation, address: contact.address))
     }
+    if links != wanted, phase != .new {
+      act(.keepContacts(wanted.values.sorted { $0.id < $1.id }))
+    }
     links = wanted
   }
 
   mutating func changed(_ leader: NodeID?, _ term: Term, _ isSelf: Bool) {
     let wasLeader = isLeader
-    self.leader = leader
+    // A log that lags behind knows less than a beat that came.
+    if isSelf || term >= self.term { self.leader = leader }
     self.term = max(self.term, term)
     isLeader = isSelf
     if wasLeader || isSelf { duties.reset(now: now) }
