@@ -23,7 +23,7 @@ let strictC: [CSetting] = [
 ]
 
 let logic: [Target.Dependency] = [
-  "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision",
+  "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision", "AloftMembership",
 ]
 
 let package = Package(
@@ -41,11 +41,14 @@ let package = Package(
     // Floor 0: the system.
     .systemLibrary(
       name: "CUV", path: "CSources/uv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+    .systemLibrary(
+      name: "COpenSSL", path: "CSources/openssl", pkgConfig: "openssl",
+      providers: [.apt(["libssl-dev"])]),
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/loop", "CSources/uv", "LICENSE", "README.md",
-        "Sources", "Tests", "docs", "script",
+        "Benchmarks", "CHANGELOG.md", "CSources/loop", "CSources/openssl", "CSources/uv",
+        "LICENSE", "README.md", "Sources", "Tests", "docs", "script",
       ],
       sources: ["CSources/abi"], publicHeadersPath: "include", cSettings: strictC),
 
@@ -63,6 +66,7 @@ let package = Package(
     .target(name: "AloftRegistry", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(name: "AloftMembership", swiftSettings: strict),
 
     // Floor 3: the engine.
     .target(
@@ -74,6 +78,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"] + logic,
+      swiftSettings: strict),
+
+    .target(
+      name: "AloftCluster", dependencies: ["AloftAtomics", "AloftEngine", "COpenSSL"] + logic,
       swiftSettings: strict),
 
     // Floor 5: the rim.
@@ -146,6 +154,10 @@ let package = Package(
     .testTarget(
       name: "AloftEngineTests",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftClusterTests",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "COpenSSL"] + logic,
       swiftSettings: tested),
     // Its programs are in Tests/c; they link the library, the tests don't.
     .testTarget(name: "AloftCTests", swiftSettings: tested),

@@ -220,6 +220,7 @@ package final class EventLoop: @unchecked Sendable {
     if count > 0 { unsafe hot.pointee.lastWork = unsafe hot.pointee.now }
     for index in 0..<count { unsafe dispatch(events + index) }
     // Answers leave before anything else is seen to: somebody waits for them.
+    tellTurnEnds()
     submit()
     flushOutboxes()
     if final {
@@ -252,7 +253,11 @@ package final class EventLoop: @unchecked Sendable {
     announceEpoch()
     if unsafe hot.pointee.jobs.count > 0 || hot.pointee.stopped { return 0 }
     // Asked for between turns, by a host's own callbacks: the turn after the poll sees to it.
-    if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty { return 0 }
+    if unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
+      || !hot.pointee.turnEnds.isEmpty
+    {
+      return 0
+    }
     if !mailIsAtRest { return 0 }
     var sleep: Int64 = -1
     if let deadline = unsafe hot.pointee.wheel.nextDeadline() {
@@ -295,12 +300,13 @@ package final class EventLoop: @unchecked Sendable {
   /// connection, and no slot is used twice in a turn.
   func settle() {
     repeat {
+      tellTurnEnds()
       submit()
       deliverFinished()
       deliverWritable()
       if unsafe hot.pointee.mail.hasNews { deliverFinishedMailboxes() }
     } while unsafe hot.pointee.batch.count > 0 || !hot.pointee.finished.isEmpty
-      || hot.pointee.mail.hasNews
+      || hot.pointee.mail.hasNews || !hot.pointee.turnEnds.isEmpty
     while let handler = unsafe hot.pointee.retired.popLast() { unsafe handler.release() }
   }
 

@@ -21,6 +21,9 @@ struct HotState: ~Copyable {
   var writable: [UInt32] = []
   /// Handlers that were replaced while they may still be on the stack.
   var retired: [Unmanaged<ConnectionHandler>] = unsafe []
+  /// Who wants to be told when the turn ends, and the array's other half.
+  var turnEnds: [TurnEndHandler] = []
+  var spareTurnEnds: [TurnEndHandler] = []
   var jobs = WordQueue()
   var frames = PartialFramePool()
   var listeners: [ConnectionHandler?] = []

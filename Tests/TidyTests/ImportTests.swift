@@ -5,6 +5,7 @@ import Testing
 struct ImportTests {
   private static let logic: Set = [
     "AloftRegistry", "AloftPool", "AloftQueue", "AloftSession", "AloftSupervision",
+    "AloftMembership",
   ]
   private static let belowEngine: Set = logic.union(["AloftAtomics"])
   private static let belowWings = belowEngine.union(["AloftEngine"])
@@ -20,7 +21,7 @@ struct ImportTests {
     case "AloftEngine": belowEngine.union(system)
     case "AloftUV": belowWings.union(system).union(["CAloftLoop"])
     case "AloftSim": belowWings.union(system)
-    case "AloftCluster": belowWings.union(system).union(["CRaft"])
+    case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft":
       belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.

@@ -1,0 +1,104 @@
+import AloftAtomics
+
+/// Calls that wait for their answers, by number; and the wheel that ends them.
+@safe
+final class CallTable {
+  struct Slot {
+    var generation: UInt32 = 1
+    var peer: UInt32 = 0
+    var link: UInt32 = 0
+    var timer: UInt32 = 0
+    var nextFree: UInt32 = 0
+    var stream: UInt16 = 0
+    var answer: ((CallOutcome) -> Void)?
+  }
+
+  let capacity: Int
+  let slots: UnsafeMutablePointer<Slot>
+  /// Slots that were ever used, and those free among them; 0 is none.
+  private var used: UInt32 = 1
+  private var firstFree: UInt32 = 0
+  private(set) var count = 0
+  var wheel: TimerWheel
+  /// When the loop's timer for the wheel is due, in ticks.
+  var armed = UInt64.max
+
+  init(capacity: Int, now: UInt64) {
+    self.capacity = capacity
+    unsafe slots = .allocate(capacity: capacity + 1)
+    wheel = TimerWheel(timersMax: capacity, now: now / 1_000_000)
+  }
+
+  deinit {
+    unsafe (slots + 1).deinitialize(count: Int(used) - 1)
+    unsafe slots.deallocate()
+  }
+
+  /// Nil when all are in use.
+  func insert(
+    peer: UInt32, link: UInt32, stream: UInt16, due: UInt64,
+    _ answer: @escaping (CallOutcome) -> Void
+  ) -> CallID? {
+    var index = firstFree
+    if index != 0 {
+      firstFree = unsafe slots[Int(index)].nextFree
+    } else {
+      guard Int(used) <= capacity else { return nil }
+      index = used
+      used += 1
+      unsafe (slots + Int(index)).initialize(to: Slot())
+    }
+    let slot = unsafe slots + Int(index)
+    unsafe slot.pointee.peer = peer
+    unsafe slot.pointee.link = link
+    unsafe slot.pointee.stream = stream
+    unsafe slot.pointee.answer = answer
+    // There is a node for each slot.
+    unsafe slot.pointee.timer = wheel.start(at: due, payload: index)?.rawValue ?? 0
+    count += 1
+    return unsafe CallID(rawValue: UInt64(slot.pointee.generation) << 32 | UInt64(index))
+  }
+
+  func find(_ call: CallID) -> UnsafeMutablePointer<Slot>? {
+    let index = Int(truncatingIfNeeded: call.rawValue & 0xFFFF_FFFF)
+    guard index > 0, index < Int(used), unsafe slots[index].answer != nil,
+      unsafe slots[index].generation == UInt32(truncatingIfNeeded: call.rawValue >> 32)
+    else { return nil }
+    return unsafe slots + index
+  }
+
+  /// Takes a call away; answers whom to tell.
+  func remove(_ slot: UnsafeMutablePointer<Slot>) -> ((CallOutcome) -> Void)? {
+    let index = UInt32(unsafe slot - slots)
+    let answer = unsafe slot.pointee.answer
+    if unsafe slot.pointee.timer != 0 {
+      _ = unsafe wheel.cancel(TimerIndex(rawValue: slot.pointee.timer), payload: index)
+    }
+    unsafe slot.pointee.answer = nil
+    unsafe slot.pointee.timer = 0
+    unsafe slot.pointee.generation &+= 1
+    if unsafe slot.pointee.generation == 0 { unsafe slot.pointee.generation = 1 }
+    unsafe slot.pointee.nextFree = firstFree
+    firstFree = index
+    count -= 1
+    return answer
+  }
+
+  /// The calls of a peer.
+  func calls(of peer: UInt32) -> [CallID] {
+    (1..<max(Int(used), 1)).compactMap { index in
+      guard unsafe slots[index].answer != nil, unsafe slots[index].peer == peer else { return nil }
+      return unsafe CallID(rawValue: UInt64(slots[index].generation) << 32 | UInt64(index))
+    }
+  }
+
+  /// The next call whose time is over, if it is at this tick.
+  func popDue() -> UnsafeMutablePointer<Slot>? {
+    while let due = wheel.popDue() {
+      let slot = unsafe slots + Int(due.payload)
+      unsafe slot.pointee.timer = 0
+      if unsafe slot.pointee.answer != nil { return unsafe slot }
+    }
+    return nil
+  }
+}

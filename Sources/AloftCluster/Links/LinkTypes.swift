@@ -1,0 +1,180 @@
+package import AloftEngine
+
+/// What came of a send.
+package enum SendResult: Hashable, Sendable {
+  /// Taken whole, on its way when this turn ends at the latest.
+  case accepted
+  /// Nothing was taken: the stream is out of credit, or the connection full. `writable` follows.
+  case wouldBlock
+  /// Nothing was taken: there is no link to that node.
+  case noLink
+  /// Nothing was taken: it is longer than either side's `messageMax`.
+  case tooLarge
+}
+
+/// Numbers of streams. Order is kept within one; each has its own credit in each direction.
+package enum LinkStream {
+  /// Streams from here on are acknowledged: what is sent on them is kept until the peer has it,
+  /// sent again after a reconnection, and told of once. Others are at most once.
+  package static let acknowledged: UInt16 = 0x8000
+
+  package static func isAcknowledged(_ stream: UInt16) -> Bool { stream & acknowledged != 0 }
+}
+
+/// Why a link came to its end.
+package enum LinkEnd: Hashable, Sendable, CustomStringConvertible {
+  /// The socket closed without a word.
+  case socket(CloseReason)
+  /// `close` was called here, with this code.
+  case local(UInt8)
+  /// The peer said goodbye, with this code.
+  case peer(UInt8)
+  /// What came was no link's talk.
+  case fault(WireFault)
+  /// The encryption failed.
+  case encryption(String)
+  /// The peer has begun another link, for which it must have seen this one end.
+  case replaced
+  /// A later life of the same node has come.
+  case superseded
+  /// The table was stopped.
+  case stopped
+
+  package var description: String {
+    switch self {
+    case .socket(let reason): "the socket closed: \(reason)"
+    case .local(let code): "closed here, code \(code)"
+    case .peer(let code): "the peer closed, code \(code)"
+    case .fault(let fault): "broken talk: \(fault)"
+    case .encryption(let message): "encryption failed: \(message)"
+    case .replaced: "the peer began another link"
+    case .superseded: "a later life of the node has come"
+    case .stopped: "the links were stopped"
+    }
+  }
+}
+
+/// Why no link came about. The numbers are on the wire.
+package enum LinkRefusal: UInt8, Hashable, Sendable, CaseIterable {
+  /// What came was no hello.
+  case notALink = 1
+  case version
+  case clusterName
+  /// The peer does not have a cluster key that is accepted here, or what it said was said before.
+  case notAuthentic
+  /// The node reached itself.
+  case itself
+  /// Another node has the same name.
+  case sameName
+  /// Our own challenge came back.
+  case reflected
+  /// There is a link between the two, or a better one is on its way. Not counted as a failure.
+  case duplicate
+  /// A heartbeat connection without a link.
+  case noLink
+  /// More peers, or more handshakes at a time, than are allowed.
+  case tooMany
+  case timedOut
+  /// Plain text to or from an address that is not this machine's.
+  case plaintext
+  /// TLS did not come about: no certificate, one that has expired or that nobody vouches for.
+  case encryption
+  /// The connection ended in the midst of the handshake.
+  case ended
+  /// Another life of the node, with a later incarnation, has a link.
+  case superseded
+
+  package var description: String {
+    switch self {
+    case .notALink: "what came is not the talk of a link"
+    case .version: "the versions of the protocol differ"
+    case .clusterName: "it belongs to another cluster"
+    case .notAuthentic: "it does not have the cluster's key"
+    case .itself: "the node reached itself"
+    case .sameName: "another node has the same name"
+    case .reflected: "our own challenge came back"
+    case .duplicate: "there is a link already"
+    case .noLink: "a heartbeat connection without a link"
+    case .tooMany: "too many links or handshakes"
+    case .timedOut: "the handshake took too long"
+    case .plaintext: "plain text is for this machine alone"
+    case .encryption: "TLS did not come about"
+    case .ended: "the connection ended in the midst of the handshake"
+    case .superseded: "a later life of the node has a link"
+    }
+  }
+}
+
+/// A call of which the answer is awaited, named by value.
+package struct CallID: Hashable, Sendable {
+  package let rawValue: UInt64
+}
+
+/// What came of a call.
+@safe
+package enum CallOutcome {
+  /// The bytes lie where they arrived, until the closure returns.
+  case reply(UnsafeRawBufferPointer)
+  /// The other side's refusal.
+  case failed(code: UInt8, UnsafeRawBufferPointer)
+  /// No answer within the time. It may have been carried out, or still be.
+  case timedOut
+  /// The link ended meanwhile. It may have been carried out.
+  case linkDown
+}
+
+/// Whether a call is on its way. Unless it is, its closure is not called.
+package enum CallStart: Hashable, Sendable {
+  case started(CallID)
+  case wouldBlock
+  case noLink
+  case tooLarge
+  /// As many calls as `callsMax` are under way.
+  case tooMany
+}
+
+/// A call of a peer's, to be answered once.
+package struct IncomingCall: Hashable, Sendable {
+  /// The peer's number in the table and the link's, so that an answer never goes astray.
+  let peer: UInt32
+  let link: UInt32
+  let number: UInt64
+  package let stream: UInt16
+  package let kind: UInt8
+  /// Milliseconds that the caller waits for the answer, as of the call's arrival.
+  package let timeout: UInt32
+}
+
+/// What links tell. Called on the loop of the table, and must not block. A peer's calls come in
+/// this order: `linkUp`, whatever, `linkDown`.
+package protocol LinkClient: AnyObject {
+  func linkUp(_ peer: LinkPeer)
+  func linkDown(_ peer: LinkPeer, reason: LinkEnd)
+  /// A message: in place, good until the call returns.
+  func received(
+    _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer)
+  /// A call, to be answered with `reply` or `fail`, now or later.
+  func called(_ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer)
+  /// The caller no longer waits for the answer.
+  func cancelled(_ peer: LinkPeer, _ call: IncomingCall)
+  /// There is room on a stream on which a send was answered `wouldBlock`.
+  func writable(_ peer: LinkPeer, stream: UInt16)
+  /// The peer lives: a heartbeat, or the first bytes in a while. Nanoseconds of the loop's clock.
+  func heard(_ peer: LinkPeer, at: UInt64)
+  /// The peer said who it is now, or which epoch it is in.
+  func identified(_ peer: LinkPeer)
+  /// Messages of acknowledged streams that were never acknowledged and won't be sent again, for the
+  /// life of the peer that they were for is over.
+  func undelivered(_ peer: LinkPeer, messages: Int)
+  /// A link did not come about, or was turned away. Once for an address and reason; all are counted.
+  func refused(_ address: SocketAddress?, _ reason: LinkRefusal)
+}
+
+extension LinkClient {
+  package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {}
+  package func writable(_ peer: LinkPeer, stream: UInt16) {}
+  package func heard(_ peer: LinkPeer, at: UInt64) {}
+  package func identified(_ peer: LinkPeer) {}
+  package func undelivered(_ peer: LinkPeer, messages: Int) {}
+  package func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {}
+}
