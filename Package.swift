@@ -175,6 +175,11 @@ let package = Package(
     .executableTarget(
       name: "hotpath-probe", dependencies: ["Aloft", "CallCounters"],
       path: "Tests/Support/HotPathProbe", swiftSettings: tested),
+    // Messages over a link between two loops, as fast as they go: script/link-probe.
+    .executableTarget(
+      name: "link-probe",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "CallCounters"] + logic,
+      path: "Tests/Support/LinkProbe", swiftSettings: tested),
     .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),

@@ -126,7 +126,7 @@ final class Node: LinkClient, @unchecked Sendable {
 
   func send(
     to other: String, stream: UInt16 = 1, kind: UInt8 = 0, _ bytes: [UInt8]
-  ) throws -> SendResult {
+  ) throws -> LinkSendResult {
     try on { node in
       guard let peer = node.table.peer(named: other) else { return .noLink }
       return bytes.withUnsafeBytes { node.table.send(to: peer, stream: stream, kind: kind, $0) }

@@ -1,7 +1,7 @@
 package import AloftEngine
 
 /// What came of a send.
-package enum SendResult: Hashable, Sendable {
+package enum LinkSendResult: Hashable, Sendable {
   /// Taken whole, on its way when this turn ends at the latest.
   case accepted
   /// Nothing was taken: the stream is out of credit, or the connection full. `writable` follows.

@@ -73,20 +73,20 @@ extension LinkTable {
   /// Answers a call, once. What does not go out at once waits, up to the stream's bound.
   package func reply(
     to call: IncomingCall, kind: UInt8 = 0, _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     unsafe answer(call, .reply, kind, bytes)
   }
 
   /// Answers that it can't be done.
   package func fail(
     _ call: IncomingCall, code: UInt8, _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     unsafe answer(call, .failure, code, bytes)
   }
 
   private func answer(
     _ call: IncomingCall, _ type: RecordType, _ kind: UInt8, _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     guard Int(call.peer) < peers.count, let peer = peers[Int(call.peer)], peer.isUp,
       unsafe peer.state.pointee.link == call.link
     else { return .noLink }

@@ -17,7 +17,7 @@ extension LinkTable {
   /// Sends a message. The bytes are the caller's again when this returns.
   package func send(
     to id: NodeID, stream: UInt16, kind: UInt8, _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     guard let state = unsafe byID[Int(id.rawValue)] else { return .noLink }
     return unsafe put(state, .message, stream, kind, (0, 0), bytes)
   }
@@ -25,7 +25,7 @@ extension LinkTable {
   /// The same to a peer that need not have a number yet.
   package func send(
     to peer: LinkPeer, stream: UInt16, kind: UInt8, _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     unsafe put(peer.state, .message, stream, kind, (0, 0), bytes)
   }
 
@@ -63,7 +63,7 @@ extension LinkTable {
   func put(
     _ state: UnsafeMutablePointer<PeerState>, _ type: RecordType, _ number: UInt16, _ kind: UInt8,
     _ words: (UInt64, UInt64), _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     let length = type.extensionBytes &+ bytes.count
     let size = RecordHeader.bytes &+ length
     let stream = unsafe state.pointee.out.find(number)
@@ -120,7 +120,7 @@ extension LinkTable {
   private func putSlowly(
     _ state: UnsafeMutablePointer<PeerState>, _ type: RecordType, _ number: UInt16, _ kind: UInt8,
     _ words: (UInt64, UInt64), _ bytes: UnsafeRawBufferPointer
-  ) -> SendResult {
+  ) -> LinkSendResult {
     let isAcknowledged = LinkStream.isAcknowledged(number)
     guard unsafe state.pointee.isUp || isAcknowledged else { return .noLink }
     let messageMax = unsafe state.pointee.isUp ? state.pointee.messageMax : options.messageMax

@@ -1,0 +1,51 @@
+import AloftCluster
+import AloftEngine
+import AloftMembership
+import AloftUV
+import CallCounters
+import Glibc
+
+/// Sends messages over a link between two loops, each on a core of its own, as fast as they go, and
+/// says how many a second arrived; then makes calls. What the sender's and the receiver's thread
+/// allocate and retain meanwhile is counted.
+///
+///     link-probe [--seconds N] [--tls DIRECTORY]
+@main
+struct LinkProbe {
+  static func main() throws {
+    var seconds = 3
+    let arguments = CommandLine.arguments
+    if let at = arguments.firstIndex(of: "--seconds"), at + 1 < arguments.count {
+      seconds = Int(arguments[at + 1]) ?? seconds
+    }
+    var options = LoopGroupOptions()
+    options.eventLoops = 2
+    options.connectionsMax = 64
+    options.processors = [0, 1]
+    let group = try LoopGroup(options)
+    let sender = Sender(group.loops[0], "sender", 1)
+    let receiver = Receiver(group.loops[1], "receiver", 2)
+    let address = try receiver.listen()
+    try sender.connect(to: address)
+    for bytes in [64, 1_024, 65_536] {
+      let result = try sender.flood(bytes: bytes, seconds: seconds, receiver)
+      print(
+        "\(bytes) bytes: \(Int(result.rate)) messages/s, \(Int(result.rate * Double(bytes) / 1e6))"
+          + " MB/s; allocations \(result.allocations), retains \(result.retains)"
+          + " for \(result.messages) messages (sender's thread)")
+    }
+    for outstanding in [1, 64, 1_000] {
+      let rate = try sender.callAll(outstanding: outstanding, seconds: seconds)
+      print("\(outstanding) calls at a time: \(Int(rate)) calls/s")
+    }
+    try sender.stop()
+    try receiver.stop()
+    group.stopAndJoin()
+  }
+}
+
+func now() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
