@@ -9,7 +9,9 @@ import Glibc
 /// says how many a second arrived; then makes calls. What the sender's and the receiver's thread
 /// allocate and retain meanwhile is counted.
 ///
-///     link-probe [--seconds N] [--tls DIRECTORY]
+/// Fails when a message of 64 bytes or a KiB costs an allocation or a reference count.
+///
+///     link-probe [--seconds N]
 @main
 struct LinkProbe {
   static func main() throws {
@@ -27,12 +29,16 @@ struct LinkProbe {
     let receiver = Receiver(group.loops[1], "receiver", 2)
     let address = try receiver.listen()
     try sender.connect(to: address)
+    var isClean = true
     for bytes in [64, 1_024, 65_536] {
       let result = try sender.flood(bytes: bytes, seconds: seconds, receiver)
       print(
         "\(bytes) bytes: \(Int(result.rate)) messages/s, \(Int(result.rate * Double(bytes) / 1e6))"
           + " MB/s; allocations \(result.allocations), retains \(result.retains)"
           + " for \(result.messages) messages (sender's thread)")
+      // What a turn costs is shared by its messages: hundreds of them.
+      let most = UInt64(result.messages / 20)
+      if bytes <= 1_024, result.allocations > most || result.retains > most { isClean = false }
     }
     for outstanding in [1, 64, 1_000] {
       let rate = try sender.callAll(outstanding: outstanding, seconds: seconds)
@@ -41,6 +47,7 @@ struct LinkProbe {
     try sender.stop()
     try receiver.stop()
     group.stopAndJoin()
+    if !isClean { exit(1) }
   }
 }
 
