@@ -76,11 +76,13 @@ struct SecurityStories {
     _ = try makeRaw(node)
   }
 
-  @Test("Plain text goes to this machine alone", arguments: [
-    ("127.0.0.1", true), ("127.9.8.7", true), ("::1", true), ("::ffff:127.0.0.1", true),
-    ("10.0.0.1", false), ("128.0.0.1", false), ("::", false), ("::2", false),
-    ("::ffff:10.0.0.1", false), ("fe80::1", false), ("0.0.0.0", false),
-  ])
+  @Test(
+    "Plain text goes to this machine alone",
+    arguments: [
+      ("127.0.0.1", true), ("127.9.8.7", true), ("::1", true), ("::ffff:127.0.0.1", true),
+      ("10.0.0.1", false), ("128.0.0.1", false), ("::", false), ("::2", false),
+      ("::ffff:10.0.0.1", false), ("fe80::1", false), ("0.0.0.0", false),
+    ])
   func addresses(host: String, isLoopback: Bool) {
     #expect(LinkTable.isLoopback(.ip(host: host, port: 1)) == isLoopback)
   }

@@ -78,9 +78,10 @@ struct TLSStories {
     for bytes in [[], [1], large] {
       #expect(try a.send(to: "b", bytes) == .accepted)
       #expect(try b.send(to: "a", stream: LinkStream.acknowledged, bytes) == .accepted)
-      #expect(eventually {
-        a.told.now.messages.last?.bytes == bytes && b.told.now.messages.last?.bytes == bytes
-      })
+      #expect(
+        eventually {
+          a.told.now.messages.last?.bytes == bytes && b.told.now.messages.last?.bytes == bytes
+        })
     }
     let answer = Guarded<[UInt8]>([])
     try a.on { node in
@@ -162,10 +163,16 @@ struct TLSStories {
     try a.connect(to: b)
     #expect(eventually { a.told.now.up.count == 1 && b.told.now.up.count == 1 })
     let (a2, b2) = (try new.issue("a"), try new.issue("b"))
-    try a.on { try $0.table.setTLS(TLSOptions(
-      certificate: a2.certificate, privateKey: a2.privateKey, authorities: both)) }
-    try b.on { try $0.table.setTLS(TLSOptions(
-      certificate: b2.certificate, privateKey: b2.privateKey, authorities: both)) }
+    try a.on {
+      try $0.table.setTLS(
+        TLSOptions(
+          certificate: a2.certificate, privateKey: a2.privateKey, authorities: both))
+    }
+    try b.on {
+      try $0.table.setTLS(
+        TLSOptions(
+          certificate: b2.certificate, privateKey: b2.privateKey, authorities: both))
+    }
     #expect(try a.send(to: "b", [1]) == .accepted)
     #expect(eventually { b.told.now.messages.count == 1 && a.told.now.down.isEmpty })
     // The old authority is trusted no more: what comes now is the new one's.
