@@ -3,8 +3,8 @@ import AloftMembership
 import Glibc
 import Testing
 
-/// The life of a link on real sockets: it comes up once, whoever dials; it goes down when the socket
-/// closes, and comes back.
+/// The life of a link on real sockets: it comes up once, whoever dials; it goes down when its
+/// socket closes, and comes back.
 @Suite(.serialized)
 struct LinkStories {
   @Test("One dials: both know each other by name, number and incarnation")

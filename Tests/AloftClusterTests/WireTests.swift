@@ -2,8 +2,8 @@ import Testing
 
 @testable import AloftCluster
 
-/// The parser of records, as a pure thing: however the bytes are cut, the same records come out, and
-/// whatever the bytes are, it takes no more memory than the limit.
+/// The parser of records, as a pure thing: however the bytes are cut, the same records come out,
+/// and whatever the bytes are, it takes no more memory than the limit.
 struct WireTests {
   struct Record: Equatable {
     var header: RecordHeader

@@ -1,5 +1,5 @@
-// What the fuzzer calls, compiled by script/fuzz with the sources of the wire and the handshake into
-// one module. The first byte says what is fuzzed and where the rest is cut into pieces.
+// What the fuzzer calls, compiled by script/fuzz with the sources of the wire and the handshake
+// into one module. The first byte says what is fuzzed and where the rest is cut into pieces.
 
 /// 0: it goes on. Traps, and what AddressSanitizer sees, are the findings.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -115,7 +115,8 @@ package protocol LinkClient: AnyObject {
   /// Messages of acknowledged streams that were never acknowledged and won't be sent again, for the
   /// life of the peer that they were for is over.
   func undelivered(_ peer: LinkPeer, messages: Int)
-  /// A link did not come about, or was turned away. Once for an address and reason; all are counted.
+  /// A link did not come about, or was turned away. Once for each address
+  /// and reason; all are counted.
   func refused(_ address: SocketAddress?, _ reason: LinkRefusal)
 }
 

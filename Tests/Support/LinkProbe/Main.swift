@@ -5,21 +5,24 @@ import AloftUV
 import CallCounters
 import Glibc
 
+/// The number behind a word of the command line.
+func argument(_ name: String) -> Int? {
+  let words = CommandLine.arguments
+  guard let at = words.firstIndex(of: name), at + 1 < words.count else { return nil }
+  return Int(words[at + 1])
+}
+
 /// Sends messages over a link between two loops, each on a core of its own, as fast as they go, and
 /// says how many a second arrived; then makes calls. What the sender's and the receiver's thread
 /// allocate and retain meanwhile is counted.
 ///
 /// Fails when a message of 64 bytes or a KiB costs an allocation or a reference count.
 ///
-///     link-probe [--seconds N]
+///     link-probe [--seconds N] [--bytes N]
 @main
 struct LinkProbe {
   static func main() throws {
-    var seconds = 3
-    let arguments = CommandLine.arguments
-    if let at = arguments.firstIndex(of: "--seconds"), at + 1 < arguments.count {
-      seconds = Int(arguments[at + 1]) ?? seconds
-    }
+    let seconds = argument("--seconds") ?? 3
     var options = LoopGroupOptions()
     options.eventLoops = 2
     options.connectionsMax = 64
@@ -30,7 +33,8 @@ struct LinkProbe {
     let address = try receiver.listen()
     try sender.connect(to: address)
     var isClean = true
-    for bytes in [64, 1_024, 65_536] {
+    let wanted = argument("--bytes")
+    for bytes in wanted.map({ [$0] }) ?? [64, 1_024, 65_536] {
       let result = try sender.flood(bytes: bytes, seconds: seconds, receiver)
       print(
         "\(bytes) bytes: \(Int(result.rate)) messages/s, \(Int(result.rate * Double(bytes) / 1e6))"
@@ -40,7 +44,7 @@ struct LinkProbe {
       let most = UInt64(result.messages / 20)
       if bytes <= 1_024, result.allocations > most || result.retains > most { isClean = false }
     }
-    for outstanding in [1, 64, 1_000] {
+    for outstanding in wanted == nil ? [1, 64, 1_000] : [] {
       let rate = try sender.callAll(outstanding: outstanding, seconds: seconds)
       print("\(outstanding) calls at a time: \(Int(rate)) calls/s")
     }
