@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 /// Encrypted links: both sides show a certificate that the cluster's authority vouches for; one
-/// that has expired, or a stranger's, gets no link. The certificates are made by the openssl command.
+/// that has expired, or a stranger's, gets no link. The openssl command makes the certificates.
 @Suite(.serialized)
 struct TLSStories {
   /// A directory with an authority, and what it has signed.

@@ -72,6 +72,29 @@ struct WireTests {
     #expect(isSame)
   }
 
+  @Test("A whole record is told of where it lies, one that follows a record in parts as well")
+  func inPlace() {
+    let one = RawPeer.encode(.message, [UInt8](repeating: 1, count: 64), word: 1)
+    var parser = RecordParser(lengthMax: 100)
+    one[..<40].withUnsafeBytes { memory in
+      var rest = memory
+      guard case .needsMore = parser.next(&rest) else {
+        Issue.record("a record of a half")
+        return
+      }
+    }
+    let piece = one[40...] + one + one + one[..<20]
+    var places: [Int?] = []
+    piece.withUnsafeBytes { memory in
+      var rest = memory
+      while case .record(_, let body) = parser.next(&rest) {
+        let place = body.baseAddress! - memory.baseAddress!
+        places.append(memory.indices.contains(place) ? place : nil)
+      }
+    }
+    #expect(places == [nil, 40 + 16, 40 + 80 + 16])
+  }
+
   @Test("A header is what it says after the way over the wire, little-endian")
   func layout() {
     let bytes = RawPeer.encode(

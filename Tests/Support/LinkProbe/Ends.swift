@@ -84,7 +84,7 @@ final class Sender: End, @unchecked Sendable {
     // A variable's object would be retained for each message.
     let table = table!
     payload.withUnsafeBytes { bytes in
-      while table.send(to: NodeID(rawValue: 2), stream: 1, kind: 0, bytes) == .accepted {}
+      while case .accepted = table.send(to: NodeID(rawValue: 2), stream: 1, kind: 0, bytes) {}
     }
   }
 
