@@ -3,8 +3,8 @@ import AloftMembership
 import Glibc
 import Testing
 
-/// The life of a link on real sockets: it comes up once, whoever dials; it goes down when the socket
-/// closes, and comes back.
+/// The life of a link on real sockets: it comes up once, whoever dials; it goes down when its
+/// socket closes, and comes back.
 @Suite(.serialized)
 struct LinkStories {
   @Test("One dials: both know each other by name, number and incarnation")
@@ -43,7 +43,8 @@ struct LinkStories {
     #expect(a.told.now.down.isEmpty && b.told.now.down.isEmpty)
   }
 
-  @Test("A peer that goes away is told of at once, with its goodbye; one that is killed, by its socket")
+  @Test(
+    "A peer that goes away is told of at once, with its goodbye; one that is killed, by its socket")
   func down() throws {
     let (a, b) = try makePair()
     defer { a.stop() }
@@ -122,10 +123,11 @@ struct LinkStories {
       a.stop()
       b.stop()
     }
-    #expect(eventually {
-      (try? a.statistics().heartbeatsReceived) ?? 0 > 5
-        && (try? b.statistics().heartbeatsReceived) ?? 0 > 5
-    })
+    #expect(
+      eventually {
+        (try? a.statistics().heartbeatsReceived) ?? 0 > 5
+          && (try? b.statistics().heartbeatsReceived) ?? 0 > 5
+      })
     #expect(a.told.now.heard > 5 && b.told.now.heard > 5)
     #expect(a.told.now.down.isEmpty && b.told.now.down.isEmpty)
   }
@@ -166,10 +168,11 @@ struct LinkStories {
       [UInt8(5)].withUnsafeBytes { node.table.broadcast(stream: 3, kind: 2, $0) }
     }
     #expect(taken == 3)
-    #expect(eventually {
-      spokes.allSatisfy {
-        $0.told.now.messages == [.init(from: "hub", stream: 3, kind: 2, bytes: [5])]
-      }
-    })
+    #expect(
+      eventually {
+        spokes.allSatisfy {
+          $0.told.now.messages == [.init(from: "hub", stream: 3, kind: 2, bytes: [5])]
+        }
+      })
   }
 }

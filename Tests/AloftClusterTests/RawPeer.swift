@@ -77,9 +77,14 @@ final class RawPeer {
     return all
   }
 
-  /// Waits until the other side has closed.
+  /// Waits until the other side has closed, or reset.
   func isClosed() -> Bool {
-    for _ in 0..<1_000 where receive().isEmpty { return errno != EAGAIN }
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    for _ in 0..<1_000 {
+      let got = recv(descriptor, &buffer, buffer.count, 0)
+      if got == 0 { return true }
+      if got < 0 { return errno == ECONNRESET }
+    }
     return false
   }
 

@@ -89,7 +89,9 @@ struct StreamStories {
         if expected.with({ next in
           defer { next += 1 }
           return next != number || message.count != size.bytes
-        }) { wrong.with { $0 += 1 } }
+        }) {
+          wrong.with { $0 += 1 }
+        }
       }
     }
     try sendAll(a, to: "b", stream: stream, count: size.count, bytes: size.bytes)

@@ -80,12 +80,6 @@ package struct LinkOptions: Sendable {
   }
 }
 
-/// What links refuse to begin with.
-package struct LinkError: Error, Hashable, Sendable, CustomStringConvertible {
-  package let description: String
-  init(_ description: String) { self.description = description }
-}
-
 /// Certificates for encrypted links, as PEM. Both sides show one.
 package struct TLSOptions: Sendable {
   /// The node's certificate, and behind it what leads to an authority.

@@ -17,7 +17,8 @@ class End: LinkClient, @unchecked Sendable {
   init(_ loop: EventLoop, _ name: String, _ id: UInt8) {
     self.loop = loop
     run {
-      var options = LinkOptions(name: name, cluster: "probe", keys: [Array("probe's own key....".utf8)])
+      let key = Array("a key of the probe's".utf8)
+      var options = LinkOptions(name: name, cluster: "probe", keys: [key])
       options.id = NodeID(rawValue: id)
       options.creditBytes = 4 << 20
       self.table = try LinkTable(loop: loop, options: options, client: self)
@@ -40,7 +41,7 @@ class End: LinkClient, @unchecked Sendable {
   func stop() throws { run { self.table.stop() } }
 
   func linkUp(_ peer: LinkPeer) { isUp.store(true, ordering: .releasing) }
-  func linkDown(_ peer: LinkPeer, reason: LinkEnd) { print("down: \(reason)") }
+  func linkDown(_ peer: LinkPeer, reason: LinkEnd) {}
   func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer
   ) {
@@ -80,8 +81,10 @@ final class Sender: End, @unchecked Sendable {
   }
 
   private func fill() {
+    // A variable's object would be retained for each message.
+    let table = table!
     payload.withUnsafeBytes { bytes in
-      while table.send(to: NodeID(rawValue: 2), stream: 1, kind: 0, bytes) == .accepted {}
+      while case .accepted = table.send(to: NodeID(rawValue: 2), stream: 1, kind: 0, bytes) {}
     }
   }
 

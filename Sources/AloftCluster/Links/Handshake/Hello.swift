@@ -1,7 +1,7 @@
 import AloftMembership
 
-/// What each side says of itself first: 256 bytes, whatever it says, so that nothing of a stranger's
-/// has to be measured or put together before it has shown that it has the key.
+/// What each side says of itself first: 256 bytes, whatever it says, so that nothing of a
+/// stranger's has to be measured or put together before it has shown that it has the key.
 ///
 ///     0 magic 8 · 8 version 2 · 10 role 1 · 11 channel 1 · 12 id 1 · 13 bytes of the name 1
 ///     14 bytes of the cluster's name 1 · 15 zero · 16 incarnation 8 · 24 life 8 · 32 epoch 8

@@ -267,7 +267,8 @@ extension LinkTable {
     let size = RecordHeader.bytes + FragmentHeader.bytes + part
     guard unsafe stream.pointee.credit >= size else { return false }
     let isCharged = unsafe stream.pointee.isCharged
-    let isFull = unsafe state.pointee.fragmentBytes > 0
+    let isFull =
+      unsafe state.pointee.fragmentBytes > 0
       && state.pointee.fragmentBytes + size > options.fragmentBytesMax
     guard !isFull, unsafe isCharged || state.pointee.assemblyRoom >= waiting.count else {
       unsafe state.pointee.starved.append(number)
@@ -321,7 +322,8 @@ extension LinkTable {
     guard
       unsafe state.pointee.staged + size <= state.pointee.stagingMax || hasRoom(state, size)
     else { return false }
-    let start = unsafe state.pointee.staging.unsafelyUnwrapped.header.pointee.bytes
+    let start =
+      unsafe state.pointee.staging.unsafelyUnwrapped.header.pointee.bytes
       + state.pointee.staged
     unsafe header.store(to: start)
     if let fragment { unsafe fragment.store(to: start + RecordHeader.bytes) }

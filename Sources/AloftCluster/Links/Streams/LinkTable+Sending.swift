@@ -71,7 +71,8 @@ extension LinkTable {
       !LinkStream.isAcknowledged(number),
       unsafe state.pointee.staged &+ size <= state.pointee.stagingMax || hasRoom(state, size)
     else { return unsafe putSlowly(state, type, number, kind, words, bytes) }
-    let start = unsafe state.pointee.staging.unsafelyUnwrapped.header.pointee.bytes
+    let start =
+      unsafe state.pointee.staging.unsafelyUnwrapped.header.pointee.bytes
       + state.pointee.staged
     unsafe RecordHeader(
       type, length: length, kind: kind, stream: number, word: stream.pointee.sequence

@@ -72,7 +72,9 @@ struct Waiting {
 extension OutStream {
   /// Puts a block behind the others.
   mutating func append(_ waiting: Waiting) {
-    if let end = Waiting(address: last) { end.next = waiting.address } else {
+    if let end = Waiting(address: last) {
+      end.next = waiting.address
+    } else {
       first = waiting.address
     }
     last = waiting.address

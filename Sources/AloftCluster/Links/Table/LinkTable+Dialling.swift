@@ -148,7 +148,8 @@ extension LinkTable {
       return unsafe withUnsafeBytes(of: &six) { bytes in
         let isOne = unsafe bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
         // ::ffff:127.0.0.0/104, as a listener for both families shows IPv4.
-        let isMapped = unsafe bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF
+        let isMapped =
+          unsafe bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF
           && bytes[11] == 0xFF && bytes[12] == 127
         return isOne || isMapped
       }

@@ -47,7 +47,8 @@ extension LinkTable {
   private func dialHeartbeatsLater(_ peer: LinkPeer) {
     guard peer.isUp, !isStopped else { return }
     peer.heartbeatAttempts = min(peer.heartbeatAttempts + 1, 16)
-    _ = loop.startTimer(afterMilliseconds: backoff(peer.heartbeatAttempts)) { [weak self, weak peer] in
+    _ = loop.startTimer(afterMilliseconds: backoff(peer.heartbeatAttempts)) {
+      [weak self, weak peer] in
       guard let self, let peer, unsafe peer.state.pointee.isDialledHere else { return }
       dialHeartbeats(peer)
     }

@@ -138,7 +138,9 @@ extension LinkTable {
     guard unsafe !stream.pointee.isHeld else { return }
     unsafe stream.pointee.consumed &+= UInt64(RecordHeader.bytes &+ length)
     let open = unsafe stream.pointee.consumed &- stream.pointee.granted
-    if open >= UInt64(options.creditBytes / 4) || isFragment { unsafe makeDue(state, number, stream) }
+    if open >= UInt64(options.creditBytes / 4) || isFragment {
+      unsafe makeDue(state, number, stream)
+    }
   }
 
   func makeDue(

@@ -136,7 +136,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     guard epoch != self.epoch else { return }
     self.epoch = epoch
     for peer in linkedPeers {
-      // What was sent before belongs to the epoch before, so the word of it takes its place in line.
+      // What was sent before belongs to the epoch before: the word of it takes its place in line.
       unsafe writeControl(
         peer.state, RecordHeader(.epoch, word: epoch.rawValue), orElse: { $0.owesEpoch = true })
     }

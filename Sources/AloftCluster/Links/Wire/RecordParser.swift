@@ -61,8 +61,11 @@ struct RecordParser: ~Copyable {
 
   @inline(never)
   private mutating func nextSlowly(_ bytes: inout UnsafeRawBufferPointer) -> Step {
-    forgetTold()
-    // Whole records that follow one in parts are the fast way's.
+    if isTold {
+      forgetTold()
+      // What follows a record that came in parts may be whole, and is told of where it lies.
+      return unsafe next(&bytes)
+    }
     if headerBytes == 0, unsafe bytes.isEmpty { return .needsMore }
     guard unsafe takeHeader(&bytes) else { return .needsMore }
     let known = unsafe withUnsafeBytes(of: &header) { unsafe RecordHeader($0.baseAddress!) }
