@@ -7,6 +7,7 @@ extension ClusterNode {
   func perform(_ action: ClusterAction) {
     switch action {
     case .keep(let identity): keep(identity)
+    case .keepContacts(let contacts): store.write(contacts)
     case .startLog(let identity, let isFounder): startLog(identity, isFounder: isFounder)
     case .propose(let entry, let token):
       guard let log else { return happened(.proposed(token: token, .busy)) }

@@ -81,7 +81,7 @@ package final class ClusterNode: @unchecked Sendable {
 
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
-    if let former { return .resume(former, seeds: seeds) }
+    if let former { return .resume(former, contacts: store.readContacts(), seeds: seeds) }
     return seeds.isEmpty ? .found : .join(seeds: seeds)
   }
 

@@ -70,6 +70,43 @@ struct NodeStore {
     }
   }
 
+  /// Where the others were last: a line each. A hint, so a missing or strange file is none.
+  func readContacts() -> [Contact] {
+    let file = unsafe open(directory + "/contacts", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return [] }
+    defer { close(file) }
+    // 254 members, each with an address of 128 bytes at most, come to less.
+    var bytes = [UInt8](repeating: 0, count: 64 << 10)
+    let count = unsafe bytes.withUnsafeMutableBytes {
+      unsafe Glibc.read(file, $0.baseAddress, $0.count)
+    }
+    let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    return text.split(separator: "\n").compactMap { line in
+      let words = line.split(separator: " ", maxSplits: 2)
+      guard words.count == 3, let id = UInt8(words[0]), let incarnation = UInt64(words[1]) else {
+        return nil
+      }
+      return Contact(
+        id: NodeID(rawValue: id), incarnation: Incarnation(rawValue: incarnation),
+        address: String(words[2]))
+    }
+  }
+
+  /// Whole or not at all; not held back for the disk.
+  func write(_ contacts: [Contact]) {
+    let text = contacts.map { "\($0.id.rawValue) \($0.incarnation.rawValue) \($0.address)\n" }
+      .joined()
+    let path = directory + "/contacts.new"
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard file >= 0 else { return }
+    let bytes = Array(text.utf8)
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.write(file, $0.baseAddress, $0.count)
+    }
+    close(file)
+    if count == bytes.count { _ = unsafe rename(path, directory + "/contacts") }
+  }
+
   private func syncDirectory() -> Bool {
     let file = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard file >= 0 else { return false }
