@@ -190,6 +190,10 @@ let package = Package(
       name: "hotpath-probe", dependencies: ["Aloft", "CallCounters"],
       path: "Tests/Support/HotPathProbe", swiftSettings: tested),
     .executableTarget(
+      name: "raftlog-probe",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftMembership", "AloftUV"],
+      path: "Tests/Support/RaftLogProbe", swiftSettings: tested),
+    .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),
     .testTarget(
