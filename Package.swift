@@ -231,6 +231,10 @@ let package = Package(
       dependencies: ["AloftCluster", "AloftEngine", "AloftUV", "CallCounters"] + logic,
       path: "Tests/Support/LinkProbe", swiftSettings: tested),
     .executableTarget(
+      name: "raftlog-probe",
+      dependencies: ["AloftCluster", "AloftEngine", "AloftMembership", "AloftUV"],
+      path: "Tests/Support/RaftLogProbe", swiftSettings: tested),
+    .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),
     .testTarget(
