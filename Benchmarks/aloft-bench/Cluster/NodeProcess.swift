@@ -118,7 +118,9 @@ final class ScratchDirectory {
   let path: String
 
   init() throws {
-    let template = FileManager.default.temporaryDirectory.path + "/aloft-bench-" + String(repeating: "X", count: 6)
+    let template =
+      FileManager.default.temporaryDirectory.path + "/aloft-bench-"
+      + String(repeating: "X", count: 6)
     var bytes = Array(template.utf8CString)
     guard mkdtemp(&bytes) != nil else {
       throw BenchError("no directory in \(template): \(String(cString: strerror(errno)))")
