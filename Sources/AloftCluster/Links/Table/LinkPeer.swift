@@ -29,6 +29,7 @@ package final class LinkPeer: @unchecked Sendable {
   }
 
   deinit {
+    unsafe state.pointee.releaseAll()
     unsafe state.deinitialize(count: 1)
     unsafe state.deallocate()
   }

@@ -70,7 +70,8 @@ struct PeerState: ~Copyable {
     self.epoch = epoch
   }
 
-  deinit {
+  /// Gives back what it refers to, before its end.
+  func releaseAll() {
     if let staging { MessageBlock.release(staging) }
     for block in outbox { MessageBlock.release(block) }
     unsafe out.forEach { _, stream in
@@ -81,5 +82,7 @@ struct PeerState: ~Copyable {
     unsafe inward.forEach { _, stream in
       if let assembly = unsafe stream.pointee.assembly { MessageBlock.release(assembly) }
     }
+    out.deallocate()
+    inward.deallocate()
   }
 }
