@@ -104,7 +104,7 @@ extension MessageMemoryTests {
       init(_ value: Int) { self.value = value }
     }
 
-    /// Of each thread. A sanitizer makes each a hundred times dearer, and sees in a few what it can.
+    /// Of each thread. A sanitizer makes each a hundred times dearer.
     static let messages = getenv("ALOFT_SHORT") == nil ? 40_000 : 4_000
 
     @Test(
