@@ -23,7 +23,7 @@ let strictC: [CSetting] = [
 ]
 
 let logic: [Target.Dependency] = [
-  "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision",
+  "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision", "AloftMembership",
 ]
 
 let package = Package(
@@ -63,6 +63,7 @@ let package = Package(
     .target(name: "AloftRegistry", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
+    .target(name: "AloftMembership", swiftSettings: strict),
 
     // Floor 3: the engine.
     .target(
@@ -143,6 +144,9 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftSupervisionTests", dependencies: ["AloftSupervision"], swiftSettings: tested),
+    .testTarget(
+      name: "AloftMembershipTests", dependencies: ["AloftMembership", "AloftSim"],
+      swiftSettings: tested),
     .testTarget(
       name: "AloftEngineTests",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,

@@ -5,6 +5,7 @@ import Testing
 struct ImportTests {
   private static let logic: Set = [
     "AloftRegistry", "AloftPool", "AloftQueue", "AloftSession", "AloftSupervision",
+    "AloftMembership",
   ]
   private static let belowEngine: Set = logic.union(["AloftAtomics"])
   private static let belowWings = belowEngine.union(["AloftEngine"])
