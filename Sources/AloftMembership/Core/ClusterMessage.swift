@@ -1,0 +1,47 @@
+/// What nodes tell each other beside the log's own messages.
+package enum ClusterMessage: Hashable, Sendable {
+  /// Let me in. `birth` is this life's own number; `former` is what the node's disk remembers.
+  case joinRequest(MemberDescription, birth: UInt64, former: NodeIdentity)
+  /// You are in; these are the others.
+  case admitted(NodeIdentity, [Contact])
+  /// Ask this one, who leads; empty when nobody is known to lead, then ask again.
+  case redirected(address: String)
+  /// You can't be let in, for a reason that may pass only if it's `nameTaken` or `wrongStatus`.
+  case notAdmitted(CommandRefusal)
+  /// Put this into the log for me.
+  case forward(ClusterProposal)
+  /// From the leader of this term. `backed` is the last round that a majority has answered.
+  case beat(term: Term, round: UInt64, backed: UInt64)
+  case beatAnswer(term: Term, round: UInt64)
+  /// Do you hear this one?
+  case opinionRequest(about: Incarnation)
+  /// I've heard of it within the time that makes a suspect, or I haven't.
+  case opinion(about: Incarnation, isHeard: Bool)
+}
+
+/// Where a member is.
+package struct Contact: Hashable, Sendable {
+  package var id: NodeID
+  package var incarnation: Incarnation
+  package var address: String
+
+  package init(id: NodeID, incarnation: Incarnation, address: String) {
+    self.id = id
+    self.incarnation = incarnation
+    self.address = address
+  }
+}
+
+/// A message with what fences it: who sends it, in which life, and which state of the cluster it
+/// knows.
+package struct ClusterEnvelope: Hashable, Sendable {
+  package var sender: NodeIdentity
+  package var epoch: Epoch
+  package var message: ClusterMessage
+
+  package init(sender: NodeIdentity, epoch: Epoch, message: ClusterMessage) {
+    self.sender = sender
+    self.epoch = epoch
+    self.message = message
+  }
+}
