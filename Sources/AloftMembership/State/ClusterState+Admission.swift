@@ -65,9 +65,11 @@ extension ClusterState {
     }
     guard members[position].incarnation >= former.incarnation else { throw .unknownFormer }
     windows[members[position].incarnation] = nil
-    let member = Member(
+    var member = Member(
       id: former.id, incarnation: Incarnation(rawValue: index), birth: birth,
       description: description)
+    // Who was being emptied stays so until somebody says otherwise.
+    member.isDraining = members[position].isDraining
     members[position] = member
     return true
   }

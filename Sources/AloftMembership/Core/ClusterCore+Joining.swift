@@ -1,0 +1,90 @@
+extension ClusterCore {
+  // MARK: Who wants to be let in
+
+  /// Asks the next one, if it's time.
+  mutating func askToJoin() {
+    // Its own leader lets it in by itself.
+    if isLeader { return }
+    if let askedAt = joining.askedAt, now < askedAt + options.joinRetry { return }
+    if let since = joining.takenSince, now >= since + options.joinPatience {
+      return stop(.notAdmitted(.nameTaken))
+    }
+    let former = phase == .returning ? identity : .none
+    // A founder whose log isn't ready is not somebody who comes back.
+    if former.incarnation.rawValue == 0, phase == .returning { return }
+    let request = envelope(.joinRequest(description, birth: birth, former: former))
+    if let leader, leader != identity.id, links[leader] != nil {
+      joining.askedAt = now
+      return act(.send(to: leader, request))
+    }
+    let known = links.values.map(\.address).sorted()
+    guard let address = joining.nextAddress(known) else { return }
+    joining.askedAt = now
+    act(.sendTo(address: address, request))
+  }
+
+  mutating func admitted(_ identity: NodeIdentity, _ contacts: [Contact]) {
+    // Who has a log is told by it.
+    guard phase == .joining else { return }
+    self.identity = identity
+    enter(.arriving)
+    act(.keep(identity))
+    act(.startLog(identity, isFounder: false))
+    for contact in contacts where contact.id != identity.id {
+      links[contact.id] = contact
+      act(.connect(contact.id, contact.incarnation, address: contact.address))
+    }
+  }
+
+  mutating func notAdmitted(_ refusal: CommandRefusal) {
+    guard phase == .joining || phase == .returning else { return }
+    switch refusal {
+    case .nameTaken: joining.takenSince = joining.takenSince ?? now
+    case .wrongStatus: birth = word()
+    case .notFounded, .repeated, .staleProposer, .staleBase: break
+    default: stop(.notAdmitted(refusal))
+    }
+  }
+
+  // MARK: Who lets in
+
+  mutating func joinRequested(
+    _ description: MemberDescription, birth: UInt64, former: NodeIdentity,
+    from source: MessageSource
+  ) {
+    guard isLeader, state.cluster != 0 else {
+      let address = leader.flatMap { state[$0] }?.description.address
+      // A leader that hasn't come to itself is nobody to be sent to.
+      let isSelf = leader == identity.id
+      return reply(.redirected(address: isSelf ? "" : address ?? ""), to: source)
+    }
+    if let same = state.member(named: description.name) {
+      if same.birth == birth, same.isAlive { return welcome(same, at: source) }
+      if same.isAlive, former.incarnation != same.incarnation {
+        return reply(.notAdmitted(.nameTaken), to: source)
+      }
+    }
+    joining.waiting[birth] = source
+    propose(.admit(description, birth: birth, former: former))
+  }
+
+  private mutating func welcome(_ member: Member, at source: MessageSource) {
+    let contacts = state.living.map {
+      Contact(id: $0.id, incarnation: $0.incarnation, address: $0.description.address)
+    }
+    let identity = NodeIdentity(
+      cluster: state.cluster, id: member.id, incarnation: member.incarnation)
+    reply(.admitted(identity, contacts), to: source)
+  }
+
+  /// An admission was applied: whoever waits for it here is told.
+  mutating func answerJoiner(_ command: ClusterCommand, _ result: CommandResult) {
+    guard case .admit(_, let birth, _) = command,
+      let source = joining.waiting.removeValue(forKey: birth)
+    else { return }
+    if case .refused(let refusal) = result {
+      return reply(.notAdmitted(refusal), to: source)
+    }
+    if let member = state.members.last(where: { $0.birth == birth }) { welcome(member, at: source) }
+  }
+}

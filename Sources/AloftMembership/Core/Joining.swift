@@ -1,0 +1,35 @@
+/// Where one who wants to be let in asks next.
+struct Joining {
+  let seeds: [String]
+  private var cursor = 0
+  private var leaderAddress: String?
+  var askedAt: UInt64?
+  /// Since when its name was taken whenever it asked.
+  var takenSince: UInt64?
+  /// On a leader: whose birth is to be answered where.
+  var waiting: [UInt64: MessageSource] = [:]
+
+  init(seeds: [String]) { self.seeds = seeds }
+
+  /// The leader's address as somebody told it, once; else one after the other.
+  mutating func nextAddress(_ known: [String]) -> String? {
+    if let address = leaderAddress {
+      leaderAddress = nil
+      return address
+    }
+    let all = seeds + known
+    guard !all.isEmpty else { return nil }
+    cursor += 1
+    return all[(cursor - 1) % all.count]
+  }
+
+  /// Somebody said who leads: that one is asked at once; or nobody knows, and all are asked in turn.
+  mutating func redirect(to address: String) {
+    guard !address.isEmpty else { return }
+    leaderAddress = address
+    askedAt = nil
+  }
+
+  /// Goes on asking the one that answered last.
+  mutating func stay(at address: String) { leaderAddress = address }
+}
