@@ -73,11 +73,15 @@ private struct PlacementPlan {
 
   /// Takes from those who have too many.
   mutating func collect() {
+    // A few slots' sessions rarely come out even; what one gave too much, the next gives less.
+    var owed = 0
     for position in nodes.indices {
       let surplus = slots[position].count - slotShares[position]
       guard surplus > 0 else { continue }
-      let load = Self.sum(slots[position], loads) - loadShares[position]
-      pool += SlotPick.take(surplus, load: load, from: &slots[position], loads)
+      let load = owed + Self.sum(slots[position], loads) - loadShares[position]
+      let given = SlotPick.take(surplus, load: load, from: &slots[position], loads)
+      owed = load - Self.sum(given, loads)
+      pool += given
     }
   }
 
