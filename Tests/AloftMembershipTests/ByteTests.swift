@@ -26,8 +26,8 @@ struct ByteTests {
     .admitted(identity, [Contact(id: NodeID(rawValue: 1), incarnation: life, address: "a:1")]),
     .redirected(address: ""), .notAdmitted(.nameTaken),
     .forward(ClusterProposal(proposer: life, sequence: 1, command: commands[8])),
-    .beat(term: Term(rawValue: 1), round: 2, backed: 3),
-    .beatAnswer(term: Term(rawValue: 1), round: 2), .opinionRequest(about: life),
+    .beat(term: Term(rawValue: 1), round: 2, echo: 3),
+    .beatAnswer(term: Term(rawValue: 1), round: 2, stamp: 4), .opinionRequest(about: life),
     .opinion(about: life, isHeard: true),
   ]
 

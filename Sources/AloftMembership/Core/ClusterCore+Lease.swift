@@ -4,29 +4,35 @@ extension ClusterCore {
   mutating func beatIfDue() {
     guard now >= lease.beatAt else { return }
     let round = lease.begin(now: now, next: now + options.beatInterval)
-    count(answerOf: nil, round)
-    let beat = ClusterMessage.beat(term: term, round: round, backed: lease.backed)
-    for id in links.keys.sorted() { send(beat, to: id) }
+    countAnswers()
+    for (id, contact) in links.sorted(by: { $0.key < $1.key }) {
+      // Who is down by the log gets no lease, whether it has heard so or not.
+      let isCurrent = state.isCurrent(id, contact.incarnation)
+      let echo = isCurrent ? lease.echo(to: id, contact.incarnation) : 0
+      send(.beat(term: term, round: round, echo: echo), to: id)
+    }
   }
 
-  private mutating func count(answerOf node: NodeID?, _ round: UInt64) {
-    let isFirst = lease.answer(
-      of: node, round, voters: voters, selfID: identity.id, lease: options.lease)
-    // The others wait to hear of it.
-    if isFirst { lease.beatAt = now }
+  private mutating func countAnswers() {
+    let isBacked = lease.count(voters: voters, selfID: identity.id, lease: options.lease)
+    // Until a leader is first backed nobody may accept: the others wait to hear of it.
+    if isBacked, !isAccepting { lease.beatAt = now }
   }
 
-  mutating func beatAnswered(by node: NodeID, term: Term, round: UInt64) {
+  mutating func beatAnswered(
+    by sender: NodeIdentity, term: Term, round: UInt64, stamp: UInt64
+  ) {
     guard isLeader, term == self.term else { return }
-    count(answerOf: node, round)
+    lease.answer(of: sender, round, stamp: stamp)
+    countAnswers()
   }
 
-  mutating func beatReceived(from node: NodeID, term: Term, round: UInt64, backed: UInt64) {
+  mutating func beatReceived(from node: NodeID, term: Term, round: UInt64, echo: UInt64) {
     guard !isLeader, term >= self.term else { return }
-    guard lease.beat(term, round, backed: backed, now: now, lease: options.lease) else { return }
+    guard lease.beat(term, echo: echo, lease: options.lease) else { return }
     // A standby may learn from it who leads, if its log hasn't said so yet.
     if leader == nil { leader = node }
-    send(.beatAnswer(term: term, round: round), to: node)
+    send(.beatAnswer(term: term, round: round, stamp: now), to: node)
   }
 
   mutating func updateAccepting() {

@@ -49,6 +49,7 @@ extension ClusterCore {
       // Convicted, though it lives: this life is over all the same, and another one begins.
       birth = word()
       enter(.returning)
+      lease.end()
       joining.askedAt = nil
       for request in requests.takeAll() { act(.answered(token: request.token, .unknown)) }
     }

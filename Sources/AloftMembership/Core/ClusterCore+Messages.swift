@@ -15,11 +15,11 @@ extension ClusterCore {
     case .admitted(let identity, let contacts): admitted(identity, contacts)
     case .redirected(let address): joining.redirect(to: address)
     case .notAdmitted(let refusal): notAdmitted(refusal)
-    case .beat(let term, let round, let backed):
-      beatReceived(from: sender.id, term: term, round: round, backed: backed)
-    case .beatAnswer(let term, let round):
+    case .beat(let term, let round, let echo):
+      beatReceived(from: sender.id, term: term, round: round, echo: echo)
+    case .beatAnswer(let term, let round, let stamp):
       duties.noteEpoch(envelope.epoch, of: sender)
-      beatAnswered(by: sender.id, term: term, round: round)
+      beatAnswered(by: sender, term: term, round: round, stamp: stamp)
     case .forward(let proposal): forwarded(proposal, by: sender)
     case .opinionRequest(let incarnation):
       guard state.fence(sender) == .passed else { return }

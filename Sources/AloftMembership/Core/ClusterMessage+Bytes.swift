@@ -38,15 +38,16 @@ extension ClusterEnvelope {
     case .forward(let proposal):
       put(.forward)
       writer.put(proposal.bytes)
-    case .beat(let term, let round, let backed):
+    case .beat(let term, let round, let echo):
       put(.beat)
       writer.put(term.rawValue)
       writer.put(round)
-      writer.put(backed)
-    case .beatAnswer(let term, let round):
+      writer.put(echo)
+    case .beatAnswer(let term, let round, let stamp):
       put(.beatAnswer)
       writer.put(term.rawValue)
       writer.put(round)
+      writer.put(stamp)
     case .opinionRequest(let incarnation):
       put(.opinionRequest)
       writer.put(incarnation)
@@ -78,9 +79,11 @@ extension ClusterEnvelope {
     case .beat:
       .beat(
         term: Term(rawValue: try reader.long()), round: try reader.long(),
-        backed: try reader.long())
+        echo: try reader.long())
     case .beatAnswer:
-      .beatAnswer(term: Term(rawValue: try reader.long()), round: try reader.long())
+      .beatAnswer(
+        term: Term(rawValue: try reader.long()), round: try reader.long(),
+        stamp: try reader.long())
     case .opinionRequest: .opinionRequest(about: try reader.incarnation())
     case .opinion: .opinion(about: try reader.incarnation(), isHeard: try reader.bool())
     }

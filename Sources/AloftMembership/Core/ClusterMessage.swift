@@ -10,9 +10,11 @@ package enum ClusterMessage: Hashable, Sendable {
   case notAdmitted(CommandRefusal)
   /// Put this into the log for me.
   case forward(ClusterProposal)
-  /// From the leader of this term. `backed` is the last round that a majority has answered.
-  case beat(term: Term, round: UInt64, backed: UInt64)
-  case beatAnswer(term: Term, round: UInt64)
+  /// From the leader of this term. `echo` is a stamp of the receiver's own that came before a round
+  /// began which a majority has answered since; 0 for none.
+  case beat(term: Term, round: UInt64, echo: UInt64)
+  /// `stamp` is the sender's own time.
+  case beatAnswer(term: Term, round: UInt64, stamp: UInt64)
   /// Do you hear this one?
   case opinionRequest(about: Incarnation)
   /// I've heard of it within the time that makes a suspect, or I haven't.
