@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
+    .executable(name: "aloft-sim", targets: ["aloft-sim"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -75,6 +76,14 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "AloftSim", dependencies: ["AloftAtomics", "AloftEngine"] + logic,
+      swiftSettings: strict),
+
+    // Simulates clusters from seeds, and replays one.
+    .executableTarget(
+      name: "aloft-sim",
+      dependencies: [
+        "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: strict),
 
     // Floor 5: the rim.

@@ -1,0 +1,80 @@
+internal import AloftSim
+internal import ArgumentParser
+
+/// Runs simulated clusters from seeds and says what went wrong, with the course of things that led
+/// there.
+@main
+struct AloftSimCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "aloft-sim",
+    abstract: "Simulates clusters: each seed is a history of crashes, partitions and slow disks.")
+
+  @Option(help: "The one seed to replay, with its trace if it fails.")
+  var seed: UInt64?
+
+  @Option(help: "A range of seeds, as 1...1000.")
+  var seeds: String?
+
+  @Option(help: "Nodes of each cluster, 1 to 100; from 1 to 9 by the seed if not given.")
+  var nodes: Int?
+
+  @Option(help: "Happenings of each history, before it has to come to rest.")
+  var events = 8_000
+
+  @Option(help: "A fault put in: fenceUnchecked, commitByHalf or retryNotDeduplicated.")
+  var fault: String?
+
+  @Option(help: "Lines of the trace that are printed, the last ones.")
+  var lines = 200
+
+  @Flag(help: "Print the trace though nothing is wrong.")
+  var trace = false
+
+  func run() throws {
+    var total = ClusterSimResult(seed: 0)
+    var failed: [UInt64] = []
+    for seed in try range() {
+      let result = ClusterSim(seed: seed, options: try options(seed)).run()
+      total.events += result.events
+      total.taken += result.taken
+      total.convictions += result.convictions
+      total.leaders += result.leaders
+      total.requests += result.requests
+      if let violation = result.violation {
+        failed.append(seed)
+        print("seed \(seed): \(violation)")
+      }
+      if self.seed != nil, trace || result.violation != nil {
+        for line in result.trace.suffix(lines) { print(line) }
+      }
+    }
+    print(
+      "events=\(total.events) messages=\(total.taken) convictions=\(total.convictions)",
+      "leaders=\(total.leaders) requests=\(total.requests) failed=\(failed.count)")
+    if !failed.isEmpty { throw ExitCode.failure }
+  }
+
+  private func range() throws -> ClosedRange<UInt64> {
+    if let seed { return seed...seed }
+    let ends = (seeds ?? "1...100").split(separator: ".").compactMap { UInt64($0) }
+    guard ends.count == 2, ends[0] <= ends[1] else {
+      throw ValidationError("--seeds takes two numbers, as 1...1000")
+    }
+    return ends[0]...ends[1]
+  }
+
+  private func options(_ seed: UInt64) throws -> ClusterSimOptions {
+    var options = ClusterSimOptions()
+    options.nodes = nodes ?? Int(1 + seed % 9)
+    guard (1...100).contains(options.nodes) else { throw ValidationError("--nodes takes 1 to 100") }
+    options.events = events
+    options.isTraced = self.seed != nil
+    if let fault {
+      guard let fault = SeededFault(rawValue: fault) else {
+        throw ValidationError("no such fault: \(fault)")
+      }
+      options.faults = [fault]
+    }
+    return options
+  }
+}
