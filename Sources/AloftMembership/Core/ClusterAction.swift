@@ -13,6 +13,9 @@ package enum ClusterAction: Equatable, Sendable {
   // The disk and the log.
   /// Write this down beside the log, durably, before anything that follows is done.
   case keep(NodeIdentity)
+  /// Where the others are: write it down beside the log, too. A log that was just opened needs its
+  /// voters before it can say anything about them. No need to wait for the disk.
+  case keepContacts([Contact])
   /// Open the log in the data directory as this node. `isFounder`: it is new, and this node its one
   /// voter; else it's empty, or as the last life left it.
   case startLog(NodeIdentity, isFounder: Bool)

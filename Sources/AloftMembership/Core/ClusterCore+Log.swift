@@ -101,14 +101,18 @@ extension ClusterCore {
       wanted[member.id] = Contact(
         id: member.id, incarnation: member.incarnation, address: member.description.address)
     }
-    if phase == .arriving {
-      for (id, contact) in links where wanted[id] == nil { wanted[id] = contact }
+    // Whom the log, as far as it was applied, doesn't know yet. It may need them to get on.
+    if phase == .arriving || phase == .returning {
+      for (id, contact) in links where state[id] == nil { wanted[id] = contact }
     }
     for (id, contact) in links.sorted(by: { $0.key < $1.key }) where wanted[id] == nil {
       act(.disconnect(id, contact.incarnation))
     }
     for (id, contact) in wanted.sorted(by: { $0.key < $1.key }) where links[id] != contact {
       act(.connect(id, contact.incarnation, address: contact.address))
+    }
+    if links != wanted, phase != .new {
+      act(.keepContacts(wanted.values.sorted { $0.id < $1.id }))
     }
     links = wanted
   }

@@ -4,8 +4,9 @@ package enum ClusterStart: Hashable, Sendable {
   case found
   /// Its data directory is empty; these are addresses of nodes that may be in a cluster.
   case join(seeds: [String])
-  /// It was let in before: what `ClusterAction.keep` wrote down, and addresses to ask at.
-  case resume(NodeIdentity, seeds: [String])
+  /// It was let in before: what `ClusterAction.keep` and `keepContacts` wrote down last, and addresses
+  /// to ask at.
+  case resume(NodeIdentity, contacts: [Contact], seeds: [String])
 }
 
 /// A node's mind: who is in the cluster, who leads, who is dead, who owns what, and whether this node
@@ -76,7 +77,7 @@ package struct ClusterCore {
     detector = FailureDetector(options.detector)
     switch start {
     case .found: joining = Joining(seeds: [])
-    case .join(let seeds), .resume(_, let seeds): joining = Joining(seeds: seeds)
+    case .join(let seeds), .resume(_, _, let seeds): joining = Joining(seeds: seeds)
     }
   }
 
@@ -144,9 +145,13 @@ package struct ClusterCore {
     case .join:
       enter(.joining)
       askToJoin()
-    case .resume(let identity, _):
+    case .resume(let identity, let contacts, _):
       self.identity = identity
       enter(.returning)
+      for contact in contacts where contact.id != identity.id {
+        links[contact.id] = contact
+        act(.connect(contact.id, contact.incarnation, address: contact.address))
+      }
       act(.startLog(identity, isFounder: false))
     }
   }

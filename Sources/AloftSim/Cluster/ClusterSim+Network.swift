@@ -19,8 +19,9 @@ extension ClusterSim {
         id.rawValue == 0 || node.wanted[id] == nil
         ? .stranger(link: UInt64(from)) : .node(id)
       handle(node, .received(from: source, envelope))
-    case .log(let message, let from, let to, let cluster):
+    case .log(let message, let from, let at, let to, let cluster):
       guard to == core.identity.id, cluster == core.identity.cluster else { return }
+      node.origins[from] = at
       node.raft?.received(message, from: from, now: now)
       drain(node)
     case .heartbeat(let id, let incarnation): handle(node, .heard(id, incarnation))

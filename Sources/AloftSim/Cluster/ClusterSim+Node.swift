@@ -25,7 +25,7 @@ extension ClusterSim {
   }
 
   private func address(_ node: SimNode, of id: NodeID) -> Int? {
-    node.wanted[id].flatMap { Int($0.address) }
+    node.wanted[id].flatMap { Int($0.address) } ?? node.origins[id]
   }
 
   private func perform(_ node: SimNode, _ action: ClusterAction) {
@@ -35,6 +35,7 @@ extension ClusterSim {
     }
     switch action {
     case .keep(let identity): node.disk.identity = identity
+    case .keepContacts(let contacts): node.disk.contacts = contacts
     case .startLog(let identity, let isFounder): startLog(node, identity, isFounder)
     case .propose(let bytes, let token):
       node.raft?.propose(.command(renumbered(bytes)), token: token, now: now)
@@ -100,7 +101,8 @@ extension ClusterSim {
     case .send(let id, let message):
       (node.disk.term, node.disk.vote) = (raft.term, raft.vote)
       guard let to = address(node, of: id) else { return }
-      let packet = SimPacket.log(message, from: identity.id, to: id, cluster: identity.cluster)
+      let packet = SimPacket.log(
+        message, from: identity.id, at: node.number, to: id, cluster: identity.cluster)
       send(packet, node.number, to)
     case .write(let first, let entries, let term):
       if node.disk.isFull {

@@ -134,7 +134,7 @@ package final class ClusterSim {
     let seeds = nodes.map(\.description.address).filter { $0 != node.description.address }
     let start: ClusterStart
     if let identity = node.disk.identity {
-      start = .resume(identity, seeds: seeds)
+      start = .resume(identity, contacts: node.disk.contacts, seeds: seeds)
     } else {
       start = node.number == 0 ? .found : .join(seeds: seeds)
     }
@@ -167,7 +167,7 @@ package final class ClusterSim {
       }
     }
     node.life += 1
-    (node.wanted, node.linked, node.waitsForData) = ([:], [:], [:])
+    (node.wanted, node.linked, node.waitsForData, node.origins) = ([:], [:], [:], [:])
   }
 
   func tick(_ node: SimNode, _ life: Int) {

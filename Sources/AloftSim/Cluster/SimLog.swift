@@ -61,6 +61,7 @@ struct SimLogStore {
 /// What survives a crash of a simulated node.
 struct SimDisk {
   var identity: NodeIdentity?
+  var contacts: [Contact] = []
   var term: UInt64 = 0
   var vote: NodeID?
   var log = SimLogStore()

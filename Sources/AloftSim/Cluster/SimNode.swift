@@ -17,6 +17,8 @@ final class SimNode {
   /// To whom links are wanted, and which stand, to which life of which process.
   var wanted: [NodeID: Contact] = [:]
   var linked: [NodeID: (incarnation: Incarnation, node: Int, life: Int)] = [:]
+  /// From where nodes were last heard: a link serves both ways.
+  var origins: [NodeID: Int] = [:]
   /// Data messages that were taken, by who sent them.
   var taken: Set<UInt64> = []
   var waitsForData: [UInt64: (to: NodeID, Incarnation, tries: Int)] = [:]
@@ -31,7 +33,7 @@ final class SimNode {
 
 enum SimPacket {
   case cluster(ClusterEnvelope, from: Int, id: NodeID)
-  case log(SimLogMessage, from: NodeID, to: NodeID, cluster: UInt64)
+  case log(SimLogMessage, from: NodeID, at: Int, to: NodeID, cluster: UInt64)
   case heartbeat(NodeID, Incarnation)
   case data(UInt64, slot: Slot, NodeIdentity, Epoch, to: NodeID, Incarnation)
   case dataTaken(UInt64)
