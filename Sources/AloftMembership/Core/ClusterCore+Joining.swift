@@ -13,10 +13,14 @@ extension ClusterCore {
     // A founder whose log isn't ready is not somebody who comes back.
     if former.incarnation.rawValue == 0, phase == .returning { return }
     let request = envelope(.joinRequest(description, birth: birth, former: former))
-    if let leader, leader != identity.id, links[leader] != nil {
+    if let leader, leader != identity.id, links[leader] != nil, !joining.hasHint,
+      !joining.hasAskedLeader
+    {
       joining.askedAt = now
+      joining.hasAskedLeader = true
       return act(.send(to: leader, request))
     }
+    joining.hasAskedLeader = false
     let known = links.values.map(\.address).sorted()
     guard let address = joining.nextAddress(known) else { return }
     joining.askedAt = now

@@ -30,8 +30,9 @@ extension ClusterCore {
   mutating func beatReceived(from node: NodeID, term: Term, round: UInt64, echo: UInt64) {
     guard !isLeader, term >= self.term else { return }
     guard lease.beat(term, echo: echo, lease: options.lease) else { return }
-    // A standby may learn from it who leads, if its log hasn't said so yet.
-    if leader == nil { leader = node }
+    // Who gets no log, or not yet, learns from it who leads.
+    if leader == nil || term > self.term { leader = node }
+    self.term = term
     send(.beatAnswer(term: term, round: round, stamp: now), to: node)
   }
 

@@ -119,7 +119,8 @@ extension ClusterCore {
 
   mutating func changed(_ leader: NodeID?, _ term: Term, _ isSelf: Bool) {
     let wasLeader = isLeader
-    self.leader = leader
+    // A log that lags behind knows less than a beat that came.
+    if isSelf || term >= self.term { self.leader = leader }
     self.term = max(self.term, term)
     isLeader = isSelf
     if wasLeader || isSelf { duties.reset(now: now) }

@@ -3,6 +3,8 @@ struct Joining {
   let seeds: [String]
   private var cursor = 0
   private var leaderAddress: String?
+  /// The leader that is known here was asked last. It may lead no more, so somebody else is next.
+  var hasAskedLeader = false
   var askedAt: UInt64?
   /// Since when its name was taken whenever it asked.
   var takenSince: UInt64?
@@ -10,6 +12,8 @@ struct Joining {
   var waiting: [UInt64: MessageSource] = [:]
 
   init(seeds: [String]) { self.seeds = seeds }
+
+  var hasHint: Bool { leaderAddress != nil }
 
   /// The leader's address as somebody told it, once; else one after the other.
   mutating func nextAddress(_ known: [String]) -> String? {
@@ -29,7 +33,4 @@ struct Joining {
     leaderAddress = address
     askedAt = nil
   }
-
-  /// Goes on asking the one that answered last.
-  mutating func stay(at address: String) { leaderAddress = address }
 }
