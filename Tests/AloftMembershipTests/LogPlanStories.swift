@@ -55,7 +55,8 @@ struct LogPlanStories {
     var fewest = log.count { $0.role == .voter }
     for step in 0..<100 {
       let plan = LogPlan(
-        members: members, log: log, leader: NodeID(rawValue: 1), gone: gone, votersMax: 5)
+        members: members, log: log, leader: NodeID(rawValue: 1), gone: gone,
+        ready: Set(members.map(\.id)), votersMax: 5)
       guard let change = plan.next else { return (text(log, states.count), step, fewest) }
       switch change {
       case .add(let id, let role): log.append(LogMember(id: id, role: role))
@@ -92,6 +93,14 @@ struct LogPlanStories {
     #expect(outcome.fewest >= min(before, after), "never fewer voters than before or after")
   }
 
+  @Test("Who wasn't seen to follow the log gets no vote")
+  func ready() {
+    let plan = LogPlan(
+      members: Self.members("uuu"), log: Self.log("vss"), leader: NodeID(rawValue: 1), gone: [],
+      ready: [NodeID(rawValue: 3)], votersMax: 5)
+    #expect(plan.next == .assign(NodeID(rawValue: 3), role: .voter))
+  }
+
   @Test("Voters are in as many zones as there are")
   func zones() {
     var members = Self.members("uuuuuu")
@@ -100,11 +109,12 @@ struct LogPlanStories {
     }
     let log = Self.log("vsssss")
     var plan = LogPlan(
-      members: members, log: log, leader: NodeID(rawValue: 1), gone: [], votersMax: 3)
+      members: members, log: log, leader: NodeID(rawValue: 1), gone: [],
+      ready: Set(members.map(\.id)), votersMax: 3)
     #expect(plan.next == .assign(NodeID(rawValue: 5), role: .voter))
     plan = LogPlan(
       members: members, log: Self.log("vsssvs"), leader: NodeID(rawValue: 1), gone: [],
-      votersMax: 3)
+      ready: Set(members.map(\.id)), votersMax: 3)
     #expect(plan.next == .assign(NodeID(rawValue: 6), role: .voter))
   }
 }

@@ -7,7 +7,7 @@ extension ClusterCore {
       return propose(.found(cluster: identity.cluster, description, birth: birth))
     }
     guard phase == .member else {
-      return propose(.admit(description, birth: birth, former: identity))
+      return propose(.admit(description, birth: birth, former: formerLife))
     }
     convictTheDead()
     seeOffTheLeaving()
@@ -75,6 +75,7 @@ extension ClusterCore {
     }
     let plan = LogPlan(
       members: state.members, log: logMembers, leader: identity.id, gone: gone,
+      ready: Set(state.members.filter { duties.isReady($0) }.map(\.id)),
       votersMax: options.votersMax)
     guard let change = plan.next else { return }
     act(.changeLog(change, token: duties.addLogChange()))

@@ -9,7 +9,7 @@ extension ClusterCore {
     if let since = joining.takenSince, now >= since + options.joinPatience {
       return stop(.notAdmitted(.nameTaken))
     }
-    let former = phase == .returning ? identity : .none
+    let former = phase == .returning ? formerLife : .none
     // A founder whose log isn't ready is not somebody who comes back.
     if former.incarnation.rawValue == 0, phase == .returning { return }
     let request = envelope(.joinRequest(description, birth: birth, former: former))
@@ -25,6 +25,15 @@ extension ClusterCore {
     guard let address = joining.nextAddress(known) else { return }
     joining.askedAt = now
     act(.sendTo(address: address, request))
+  }
+
+  /// The last life that the data of this node tell of: what was kept, or what its own log says of its
+  /// number, which nobody else can have come back under.
+  var formerLife: NodeIdentity {
+    guard let own = state[identity.id], own.name == description.name, own.status != .left,
+      own.incarnation > identity.incarnation
+    else { return identity }
+    return NodeIdentity(cluster: identity.cluster, id: own.id, incarnation: own.incarnation)
   }
 
   mutating func admitted(_ identity: NodeIdentity, _ contacts: [Contact]) {
@@ -83,8 +92,12 @@ extension ClusterCore {
 
   /// An admission was applied: whoever waits for it here is told.
   mutating func answerJoiner(_ command: ClusterCommand, _ result: CommandResult) {
-    guard case .admit(_, let birth, _) = command,
-      let source = joining.waiting.removeValue(forKey: birth)
+    guard case .admit(_, let birth, _) = command else { return }
+    // A leader that lets itself in waits a while before it tries again.
+    if birth == self.birth, phase == .returning {
+      return duties.pause(until: now + options.joinRetry)
+    }
+    guard let source = joining.waiting.removeValue(forKey: birth)
     else { return }
     if case .refused(let refusal) = result {
       return reply(.notAdmitted(refusal), to: source)

@@ -62,6 +62,8 @@ struct Duties {
     pausedUntil = later
   }
 
+  mutating func pause(until time: UInt64) { pausedUntil = time }
+
   /// Leadership has come or gone. Answers to what is under way still come, and mean nothing then.
   mutating func reset(now: UInt64) {
     proposals = [:]

@@ -10,6 +10,9 @@ struct LogPlan {
   let leader: NodeID
   /// Members that have left and needn't hear of it any more.
   let gone: Set<NodeID>
+  /// Members that were seen to follow the log. A vote given to one that hasn't got its admission yet
+  /// might be missing when it is needed to get it there.
+  let ready: Set<NodeID>
   let votersMax: Int
 
   /// The next step; nil when all is as it should be.
@@ -54,7 +57,9 @@ struct LogPlan {
       let neighbours = voters.count { $0.description.zone == zone }
       return (member.description.role == .witness ? 0 : 1, neighbours, member.id)
     }
-    let candidates = members.filter { mayVote($0) && role($0.id) == .standby }
+    let candidates = members.filter {
+      mayVote($0) && role($0.id) == .standby && ready.contains($0.id)
+    }
     return candidates.min { rank($0) < rank($1) }.map { .assign($0.id, role: .voter) }
   }
 

@@ -54,7 +54,9 @@ extension ClusterSim {
       kill(node, "killed")
       later(.restart(node.number), 1_000_000...900_000_000)
     case 3, 4:
-      node.pausedUntil = now + UInt64(random.in(10_000_000...800_000_000))
+      // Never shorter than before: what waits keeps its order.
+      let end = now + UInt64(random.in(10_000_000...800_000_000))
+      node.pausedUntil = max(node.pausedUntil, end)
       trace("n\(node.number) is stopped")
     case 5: cutOff(random.in(1...max(1, nodes.count / 2)), isOneWay: false)
     case 6: cutOff(1, isOneWay: true)
@@ -90,7 +92,6 @@ extension ClusterSim {
     for node in nodes {
       node.disk.isFull = false
       node.disk.delay = 20_000...400_000
-      node.pausedUntil = min(node.pausedUntil, now)
       if !node.isUp { later(.restart(node.number), 0...100_000_000) }
     }
   }

@@ -100,7 +100,7 @@ package final class ClusterSim {
       let node = nodes[number]
       guard node.life == life, let raft = node.raft else { return }
       node.disk.log = raft.log
-      node.disk.log.truncate(after: last)
+      node.disk.log.truncate(after: max(last, raft.stored))
       raft.written(last: last, term: term, now: now)
       drain(node)
     case .dial(let number, let life, let id): dial(nodes[number], life, id)

@@ -25,7 +25,8 @@ extension SimRaft {
       members.append(LogMember(id: node, role: role))
     case .assign(let node, let role):
       // Who is far behind would only hold the others up.
-      if role == .voter, (matches[node] ?? 0) + 32 < committed {
+      let match = matches[node] ?? 0
+      if role == .voter, match == 0 || match + 32 < committed {
         return outputs.append(.outcome(token, .busy))
       }
       members.removeAll { $0.id == node }
