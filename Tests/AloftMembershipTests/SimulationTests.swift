@@ -34,7 +34,7 @@ struct SimulationTests {
 
   @Test("A fault put in is seen", arguments: SeededFault.allCases)
   func seeded(fault: SeededFault) {
-    let found = (1...60).first { seed in
+    let found = (1...60).map(UInt64.init).first { seed in
       var options = Self.options(seed, [fault])
       options.nodes = 5
       let result = ClusterSim(seed: seed, options: options).run()

@@ -202,7 +202,11 @@ package struct FailureDetector: Sendable {
       // is cut off.
       let isComplete = peer.silentOpinions >= peer.asked
       let isEnough = 2 * peer.silentOpinions >= peer.asked
-      guard isComplete && waited > 0 || isEnough && waited >= options.opinionWait else { return }
+      guard isComplete && waited > 0 || isEnough && waited >= options.opinionWait else {
+        // Questions or answers may have been lost.
+        if now >= peers[position].askedAt + options.opinionWait { ask(position, now: now) }
+        return
+      }
     }
     peers[position].phase = .convicted
     verdicts.append(.convict(peer.id))
