@@ -24,8 +24,8 @@ struct PlacementStories {
     zip(old.owners, new.owners).count { $0 != $1 }
   }
 
-  /// What must move at least: what lies with those who may not have it, and what is above the share,
-  /// rounded up, of those who may.
+  /// What must move at least: what lies with those who may not have it, and what is above the
+  /// share, rounded up, of those who may.
   static func optimum(_ old: SlotTable, _ nodes: [Node]) -> Int {
     let sum = nodes.reduce(0) { $0 + Int($1.weight) }
     let counts = old.counts

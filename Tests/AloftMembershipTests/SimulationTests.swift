@@ -1,8 +1,8 @@
 import AloftSim
 import Testing
 
-/// Whole clusters from seeds: crashes, partitions, slow and full disks, stopped processes, and after
-/// each step what must always hold. `aloft-sim --seed N` replays one.
+/// Whole clusters from seeds: crashes, partitions, slow and full disks, stopped processes, and
+/// after each step what must always hold. `aloft-sim --seed N` replays one.
 struct SimulationTests {
   private static func options(_ seed: UInt64, _ faults: Set<SeededFault> = []) -> ClusterSimOptions
   {

@@ -3,8 +3,8 @@ package struct MalformedBytes: Error, Hashable {
   package init() {}
 }
 
-/// Reads what a ``ByteWriter`` wrote, and finds out when it didn't: each read is checked against the
-/// end, and nothing is taken because a length says so.
+/// Reads what a ``ByteWriter`` wrote, and finds out when it didn't: each read is checked against
+/// the end, and nothing is taken because a length says so.
 struct ByteReader {
   private let bytes: [UInt8]
   private(set) var position = 0

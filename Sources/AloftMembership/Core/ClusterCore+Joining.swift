@@ -27,8 +27,8 @@ extension ClusterCore {
     act(.sendTo(address: address, request))
   }
 
-  /// The last life that the data of this node tell of: what was kept, or what its own log says of its
-  /// number, which nobody else can have come back under.
+  /// The last life that the data of this node tell of: what was kept, or what its own log says of
+  /// its number, which nobody else can have come back under.
   var formerLife: NodeIdentity {
     guard let own = state[identity.id], own.name == description.name, own.status != .left,
       own.incarnation > identity.incarnation

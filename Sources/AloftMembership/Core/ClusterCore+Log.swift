@@ -89,8 +89,8 @@ extension ClusterCore {
     if detector.watches(id, incarnation) { detector.unwatch(id) }
   }
 
-  /// Links are kept to all who live, and to all who are in the log: those that are down may come back
-  /// by it, and their votes count.
+  /// Links are kept to all who live, and to all who are in the log: those that are down may come
+  /// back by it, and their votes count.
   mutating func updateLinks() {
     var wanted: [NodeID: Contact] = [:]
     for member in state.members {

@@ -4,19 +4,19 @@ package enum ClusterStart: Hashable, Sendable {
   case found
   /// Its data directory is empty; these are addresses of nodes that may be in a cluster.
   case join(seeds: [String])
-  /// It was let in before: what `ClusterAction.keep` and `keepContacts` wrote down last, and addresses
-  /// to ask at.
+  /// It was let in before: what `ClusterAction.keep` and `keepContacts` wrote down last, and
+  /// addresses to ask at.
   case resume(NodeIdentity, contacts: [Contact], seeds: [String])
 }
 
-/// A node's mind: who is in the cluster, who leads, who is dead, who owns what, and whether this node
-/// may accept anything.
+/// A node's mind: who is in the cluster, who leads, who is dead, who owns what, and whether this
+/// node may accept anything.
 ///
 /// Pure and synchronous. Events come in by `handle`, with the time in nanoseconds, which never goes
 /// back; what is to be done comes out of `nextAction`, in order. What all nodes must agree on goes
 /// through the log and is in `state`; all else is this node's own view. Only a leader proposes what
-/// nobody asked for. Each of its duties follows from the state as it is, so one that was lost on the
-/// way is found due again, and nothing has to be remembered of it.
+/// nobody asked for. Each of its duties follows from the state as it is, so one that was lost on
+/// the way is found due again, and nothing has to be remembered of it.
 package struct ClusterCore {
   enum Phase: Hashable {
     case new

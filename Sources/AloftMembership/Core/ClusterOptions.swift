@@ -8,14 +8,15 @@ package struct ClusterOptions: Hashable, Sendable {
   /// How long a node goes on accepting after a majority was last known to follow the leader.
   package var lease: UInt64
   package var detector: DetectorOptions
-  /// How often one who wants to be let in asks again, and after how long it gives up when its name is
-  /// taken all the while.
+  /// How often one who wants to be let in asks again, and after how long it gives up when its name
+  /// is taken all the while.
   package var joinRetry: UInt64
   package var joinPatience: UInt64
   /// How long a proposal is waited for before it is sent again, and before nobody knows.
   package var proposalRetry: UInt64
   package var requestTimeout: UInt64
-  /// Slots are spread anew when nobody has come or gone for so long, unless some have no living owner.
+  /// Slots are spread anew when nobody has come or gone for so long, unless some have no living
+  /// owner.
   package var rebalanceDelay: UInt64
   /// Members that vote; odd. More make each entry dearer and lose fewer.
   package var votersMax: Int

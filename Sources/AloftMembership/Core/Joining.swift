@@ -27,7 +27,8 @@ struct Joining {
     return all[(cursor - 1) % all.count]
   }
 
-  /// Somebody said who leads: that one is asked at once; or nobody knows, and all are asked in turn.
+  /// Somebody said who leads: that one is asked at once; or nobody knows, and all are asked in
+  /// turn.
   mutating func redirect(to address: String) {
     guard !address.isEmpty else { return }
     leaderAddress = address

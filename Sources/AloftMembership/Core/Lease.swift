@@ -1,11 +1,11 @@
-/// How long a node may go on accepting: as long as it can be sure that, not longer ago than one lease,
-/// a majority followed the leader that it hears.
+/// How long a node may go on accepting: as long as it can be sure that, not longer ago than one
+/// lease, a majority followed the leader that it hears.
 ///
-/// The leader numbers its beats. Each answer carries a stamp, the time on the clock of who answers. A
-/// round that a majority of the voters has answered is backed; then whoever's stamp had come before
-/// that round began is sent it back. The majority had not turned away when that stamp was made, so
-/// the lease runs from it, on the clock that made it. However long a beat lay in a buffer, of a node
-/// that was stopped, say, it grants nothing beyond that. (After Gray and Cheriton, 1989.)
+/// The leader numbers its beats. Each answer carries a stamp, the time on the clock of who answers.
+/// A round that a majority of the voters has answered is backed; then whoever's stamp had come
+/// before that round began is sent it back. The majority had not turned away when that stamp was
+/// made, so the lease runs from it, on the clock that made it. However long a beat lay in a buffer,
+/// of a node that was stopped, say, it grants nothing beyond that. (After Gray and Cheriton, 1989.)
 struct Lease {
   /// Rounds that are remembered; one that is backed later than so many grants nothing.
   private static let length: UInt64 = 32

@@ -1,8 +1,8 @@
 /// What the log's own configuration should come to be, a step at a time.
 ///
-/// An odd number of voters, as many as there are members for, but not more than a limit. Who comes is
-/// first a standby. A voter that is down is replaced as soon as there is somebody to replace it, and
-/// keeps its vote until then: to let it go before would make a majority of fewer, and what they
+/// An odd number of voters, as many as there are members for, but not more than a limit. Who comes
+/// is first a standby. A voter that is down is replaced as soon as there is somebody to replace it,
+/// and keeps its vote until then: to let it go before would make a majority of fewer, and what they
 /// acknowledge could be lost with one of them.
 struct LogPlan {
   let members: [Member]
@@ -10,8 +10,8 @@ struct LogPlan {
   let leader: NodeID
   /// Members that have left and needn't hear of it any more.
   let gone: Set<NodeID>
-  /// Members that were seen to follow the log. A vote given to one that hasn't got its admission yet
-  /// might be missing when it is needed to get it there.
+  /// Members that were seen to follow the log. A vote given to one that hasn't got its admission
+  /// yet might be missing when it is needed to get it there.
   let ready: Set<NodeID>
   let votersMax: Int
 

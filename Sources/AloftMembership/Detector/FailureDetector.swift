@@ -14,10 +14,10 @@ package enum DetectorVerdict: Hashable, Sendable {
 
 /// Tells the dead from the slow, one detector a node, over all its peers.
 ///
-/// Two ways lead to a verdict. A link that is closed and a listener that refuses mean that the process
-/// is gone: that takes as long as a system call. Silence means nothing by itself, so it takes a time
-/// without any heartbeat, then the others' opinion. Who was late himself holds no silence of that
-/// time against anybody.
+/// Two ways lead to a verdict. A link that is closed and a listener that refuses mean that the
+/// process is gone: that takes as long as a system call. Silence means nothing by itself, so it
+/// takes a time without any heartbeat, then the others' opinion. Who was late himself holds no
+/// silence of that time against anybody.
 package struct FailureDetector: Sendable {
   private enum Phase {
     case fine
@@ -191,8 +191,8 @@ package struct FailureDetector: Sendable {
     let peer = peers[position]
     let waited = now - min(now, since)
     if peer.heardOpinions > 0 {
-      // Somebody hears it, or did a moment ago. If that lasts, between here and there is a fault that
-      // may pass.
+      // Somebody hears it, or did a moment ago. If that lasts, between here and there is a fault
+      // that may pass.
       guard waited >= options.hearsayMax else {
         if now >= peers[position].askedAt + options.interval { ask(position, now: now) }
         return

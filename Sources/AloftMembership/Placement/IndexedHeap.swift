@@ -1,5 +1,5 @@
-/// A binary heap of numbered items by key, least first, in which an item's key may change. No two keys
-/// are equal.
+/// A binary heap of numbered items by key, least first, in which an item's key may change. No two
+/// keys are equal.
 struct IndexedHeap: Sendable {
   private var keys: [UInt64]
   private var heap: [Int32] = []

@@ -1,5 +1,6 @@
-/// The owners of all slots as threads read them: 16 KiB that never change, so a look-up is one load.
-/// A change of slots makes a new one; who publishes it frees the old one when nobody reads it.
+/// The owners of all slots as threads read them: 16 KiB that never change, so a look-up is one
+/// load. A change of slots makes a new one; who publishes it frees the old one when nobody reads
+/// it.
 @safe
 package struct OwnerTable: @unchecked Sendable {
   // @unchecked: the memory is written before anybody else can have its address.

@@ -1,5 +1,5 @@
-/// Who shall own which slot: counted, not hashed, so that nobody has more than his share and no more
-/// slots move than have to.
+/// Who shall own which slot: counted, not hashed, so that nobody has more than his share and no
+/// more slots move than have to.
 ///
 /// The table that comes out depends on what goes in alone. **Time**: O(slots log slots); some
 /// milliseconds.
@@ -23,8 +23,8 @@ package enum Placement {
   /// The table in which each of `nodes` has its share by weight, to within less than one slot, and
   /// nobody else has any. Nothing moves if it is so already, or if there is no node.
   ///
-  /// `loads`: how many sessions each slot has, or nothing. Which slots move is chosen such that each
-  /// node's sessions come out at their share, too.
+  /// `loads`: how many sessions each slot has, or nothing. Which slots move is chosen such that
+  /// each node's sessions come out at their share, too.
   package static func plan(
     from table: SlotTable, nodes: [Node], loads: [UInt32] = []
   ) -> SlotTable {

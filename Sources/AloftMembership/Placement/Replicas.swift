@@ -1,8 +1,8 @@
 extension ClusterState {
-  /// Where a slot's data should lie beside its owner: so many nodes, in zones that are different from
-  /// the owner's and from each other's as long as there are any. For each slot in an order of its own
-  /// (rendezvous hashing; Thaler and Ravishankar, 1998), so that a node's slots have their replicas
-  /// spread over all others, and few change when a member comes or goes.
+  /// Where a slot's data should lie beside its owner: so many nodes, in zones that are different
+  /// from the owner's and from each other's as long as there are any. For each slot in an order of
+  /// its own (rendezvous hashing; Thaler and Ravishankar, 1998), so that a node's slots have their
+  /// replicas spread over all others, and few change when a member comes or goes.
   package func replicas(of slot: Slot, count: Int) -> [NodeID] {
     let owner = slots[slot]
     var zones: Set<String> = []

@@ -70,8 +70,8 @@ package struct SlotCounter: Sendable {
 
   private func slotKey(_ slot: Int) -> UInt64 { UInt64(loads[slot]) << 14 | UInt64(slot) }
 
-  /// What its count by weight would be with half a session more, in fixed point, and its number. The
-  /// half is what keeps heavy nodes from getting too many (Sainte-Laguë's method, 1910).
+  /// What its count by weight would be with half a session more, in fixed point, and its number.
+  /// The half is what keeps heavy nodes from getting too many (Sainte-Laguë's method, 1910).
   private func nodeKey(_ owner: Int) -> UInt64 {
     let ratio = (UInt64(2 * counts[owner] + 1) << 20) / UInt64(weights[owner])
     return ratio << 8 | UInt64(owner)

@@ -2,9 +2,10 @@
 enum SlotPick {
   /// Takes `count` of `slots` out, `load` sessions with them as nearly as can be found.
   ///
-  /// In the order of their loads, neighbouring windows of that many slots have sums that grow, so the
-  /// one just below is found by walking; then slots in the window are exchanged for slots outside it
-  /// that have more by what is missing. Few exchanges do, for the loads of slots hardly differ.
+  /// In the order of their loads, neighbouring windows of that many slots have sums that grow, so
+  /// the one just below is found by walking; then slots in the window are exchanged for slots
+  /// outside it that have more by what is missing. Few exchanges do, for the loads of slots hardly
+  /// differ.
   static func take(
     _ count: Int, load: Int, from slots: inout [Int], _ loads: [UInt32]
   ) -> [Int] {
@@ -41,8 +42,8 @@ enum SlotPick {
     return first
   }
 
-  /// Exchanges one taken for one of the rest, which are in the order of their loads, such that as much
-  /// as possible of what is missing is gained; nil when nothing can be.
+  /// Exchanges one taken for one of the rest, which are in the order of their loads, such that as
+  /// much as possible of what is missing is gained; nil when nothing can be.
   private static func exchange(
     _ taken: inout [Int], _ rest: inout [Int], missing: Int, _ loads: [UInt32]
   ) -> Int? {

@@ -15,8 +15,8 @@ package struct SlotRun: Hashable, Sendable {
 package enum ClusterCommand: Hashable, Sendable {
   /// The first entry of a cluster: its number, and its first member.
   case found(cluster: UInt64, MemberDescription, birth: UInt64)
-  /// Lets a node in. A former life that it shows the identity of ends by that; any other of the same
-  /// name has to be over.
+  /// Lets a node in. A former life that it shows the identity of ends by that; any other of the
+  /// same name has to be over.
   case admit(MemberDescription, birth: UInt64, former: NodeIdentity)
   /// This life of a node is over: it was found dead.
   case convict(Incarnation)

@@ -20,8 +20,8 @@ extension ClusterState {
     return true
   }
 
-  /// Lets a node in, in one of three ways: it comes back with its log and keeps its number; it comes
-  /// back without, or is new, and gets one that nobody has.
+  /// Lets a node in, in one of three ways: it comes back with its log and keeps its number; it
+  /// comes back without, or is new, and gets one that nobody has.
   mutating func admit(
     _ description: MemberDescription, birth: UInt64, former: NodeIdentity, index: UInt64
   ) throws(CommandRefusal) -> Bool {

@@ -76,8 +76,8 @@ package struct ClusterState: Hashable, Sendable {
     return AppliedCommand(index: index, proposal: proposal, result: result)
   }
 
-  /// A living member's proposal counts once. Founding and admitting are recognised by the birth that
-  /// they tell of, and need no proposer that is let in: nobody may be, after all were down.
+  /// A living member's proposal counts once. Founding and admitting are recognised by the birth
+  /// that they tell of, and need no proposer that is let in: nobody may be, after all were down.
   private mutating func checkProposer(of proposal: ClusterProposal) throws(CommandRefusal) {
     switch proposal.command {
     case .found, .admit: return

@@ -84,8 +84,8 @@ package struct NodeIdentity: Hashable, Sendable {
 package struct Member: Hashable, Sendable {
   package let id: NodeID
   package internal(set) var incarnation: Incarnation
-  /// Chosen at random by this life of the node when it asked to be let in, so that asking twice lets
-  /// it in once.
+  /// Chosen at random by this life of the node when it asked to be let in, so that asking twice
+  /// lets it in once.
   package internal(set) var birth: UInt64
   package internal(set) var description: MemberDescription
   package internal(set) var status: MemberStatus

@@ -90,9 +90,8 @@ extension ClusterSim {
   func applied(_ before: ClusterState, _ index: UInt64, _ bytes: [UInt8]) {
     var state = before
     let applied = state.apply(index: index, entry: bytes)
-    trace(
-      "entry \(index): \(applied.proposal.map { "\($0.command)".prefix(90) } ?? "?") \(applied.result)"
-    )
+    let command = applied.proposal.map { "\($0.command)".prefix(90) } ?? "?"
+    trace("entry \(index): \(command) \(applied.result)")
     guard case .setWeight(_, let weight) = applied.proposal?.command, weight > 50 else { return }
     if case .refused = applied.result { return }
     if let other = effects[weight] {

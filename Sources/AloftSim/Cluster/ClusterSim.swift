@@ -1,8 +1,8 @@
 internal import AloftMembership
 
 /// A simulated cluster: up to 100 nodes, each with the core that real nodes have and a log, and all
-/// that can befall them, from one seed. After each step what must always hold is held against it; at
-/// the end everything heals, and all have to come to rest.
+/// that can befall them, from one seed. After each step what must always hold is held against it;
+/// at the end everything heals, and all have to come to rest.
 ///
 /// ```swift
 /// let result = ClusterSim(seed: 1).run()

@@ -140,7 +140,7 @@ extension SimRaft {
   }
 
   func install(_ node: NodeID, _ store: SimLogStore) {
-    defer { send(.stored(term: term, match: min(stored, log.base), isAccepted: true), to: node) }
+    defer { send(.stored(term: term, match: min(stored, committed), isAccepted: true), to: node) }
     guard store.base > committed else { return }
     var store = store
     store.entries = []
@@ -154,8 +154,10 @@ extension SimRaft {
   /// Entries up to `last`, asked to be written in `term`, are on disk.
   func written(last: UInt64, term: UInt64, now time: UInt64) {
     now = time
-    guard term == self.term else { return }
+    // What is on disk is what the log is now, up to there; only who asked for it in this term knows
+    // that it is the leader's.
     stored = max(stored, min(last, log.last))
+    guard term == self.term else { return }
     if role == .leader { return advance() }
     if let leader {
       send(.stored(term: term, match: min(stored, last), isAccepted: true), to: leader)

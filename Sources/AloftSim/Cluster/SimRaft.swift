@@ -10,11 +10,11 @@ package enum SeededFault: String, CaseIterable, Sendable {
   case retryNotDeduplicated
 }
 
-/// A replicated log in a simulated world: Raft (Ongaro and Ousterhout, 2014) with trial votes, leaders
-/// that stand down without a majority, snapshots, and changes of one member at a time.
+/// A replicated log in a simulated world: Raft (Ongaro and Ousterhout, 2014) with trial votes,
+/// leaders that stand down without a majority, snapshots, and changes of one member at a time.
 ///
-/// The term and the vote are on disk when they are told; entries take the disk's time, and count when
-/// they are there.
+/// The term and the vote are on disk when they are told; entries take the disk's time, and count
+/// when they are there.
 final class SimRaft {
   enum Role { case follower, trial, candidate, leader }
 
