@@ -18,7 +18,11 @@ struct RaceTests {
 
   @Test("A registry that isn't told of ends is found out")
   func forgetful() {
-    #expect(race(threads: 4, rounds: 500, isForgetful: true).left > 0)
+    // Whether the threads meet at all is up to the machine, so they get more than one chance.
+    let isFound = (0..<100).contains { _ in
+      race(threads: 4, rounds: 500, isForgetful: true).left > 0
+    }
+    #expect(isFound)
   }
 
   private func race(
