@@ -116,7 +116,7 @@ extension MessageMemoryTests {
 
     @Test("The same where the pools use each other's blocks", arguments: [2, 3, 8], [false, true])
     func exchangesBorrowing(threads: Int, endEarly: Bool) {
-      exchange(threads: threads, messages: 40_000, endEarly: endEarly, borrows: true)
+      exchange(threads: threads, messages: Self.messages, endEarly: endEarly, borrows: true)
     }
 
     @Test("Threads without a pool may free, too", arguments: [1, 6])
