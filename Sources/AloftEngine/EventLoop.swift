@@ -183,7 +183,7 @@ package final class EventLoop: @unchecked Sendable {
   /// On the loop's thread, after the driver has run for the last time.
   package func end() {
     // Those first who have to do with a pool while it is there.
-    workers.ends.loopEnded()
+    workers.loopEnded()
     for pool in unsafe hot.pointee.pools { pool.home?.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
     ended.store(true, ordering: .sequentiallyConsistent)

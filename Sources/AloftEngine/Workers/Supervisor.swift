@@ -221,6 +221,14 @@ package final class Supervisor: SupervisedChild, @unchecked Sendable {
     }
   }
 
+  /// The loop has ended before it has: nothing is carried out any more, and nobody waits on.
+  func loopEnded() {
+    let told = onUp
+    onUp = nil
+    told?(.shutDown, lastError)
+    tellEnded()
+  }
+
   private func tellEnded() {
     let told = onEnded
     onEnded = []

@@ -10,6 +10,15 @@ package final class WorkerRoom {
   package let ends = EndWatches()
   var processes: [UInt64: ChildProcess] = [:]
   var lastProcess: UInt64 = 0
+
+  /// On the loop's thread, after its last turn. Supervisors that have not come to their end never
+  /// will: they are let go of, for they hold the loop.
+  func loopEnded() {
+    let left = supervisors
+    supervisors = [:]
+    for supervisor in left.values { supervisor.loopEnded() }
+    ends.loopEnded()
+  }
 }
 
 /// Who waits for the end of what, on the loop of that.
