@@ -97,7 +97,6 @@ extension ClusterNode {
 
   private func connect(_ text: String) {
     guard let address = SocketAddress(text: text), address != self.address else { return }
-    dialled.insert(address)
     links.connect(to: address)
   }
 

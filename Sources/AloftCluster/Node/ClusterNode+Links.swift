@@ -120,13 +120,11 @@ extension ClusterNode: LinkClient {
 
 extension ClusterNode: ReplicatedLogClient {
   package func apply(index: UInt64, term: Term, entry: UnsafeRawBufferPointer) {
-    applied = index
     guard let kind = unsafe entry.first, kind == LogEntryKind.cluster else { return }
     happened(.applied(index: index, entry: unsafe Array(entry)))
   }
 
   package func restore(index: UInt64, snapshot: UnsafeRawBufferPointer) {
-    applied = index
     happened(.restored(index: index, snapshot: unsafe Array(snapshot)))
   }
 

@@ -29,7 +29,6 @@ package final class ClusterNode: @unchecked Sendable {
   var peerClusters: [String: UInt64] = [:]
   /// What is to be sent to an address as soon as there is a link.
   var owed: [SocketAddress: ClusterEnvelope] = [:]
-  var dialled: Set<SocketAddress> = []
   var requests: [UInt64: (RequestOutcome) -> Void] = [:]
   var requestsMade: UInt64 = 0
   var probes: [ObjectIdentifier: Probe] = [:]
@@ -41,7 +40,6 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  var applied: UInt64 = 0
   var statistics = NodeStatistics()
   private var keeper: ClusterNode?
 
@@ -116,7 +114,7 @@ package final class ClusterNode: @unchecked Sendable {
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
     ) { [weak self] in
-      self?.tick()
+      self?.happened(.tick)
     }
     happened(.started)
   }
@@ -127,8 +125,6 @@ package final class ClusterNode: @unchecked Sendable {
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
-
-  private func tick() { happened(.tick) }
 
   /// Tells the core, and does what it asks for. What happens meanwhile is told at once, and what
   /// follows from that is done in its turn.
@@ -235,6 +231,4 @@ package struct NodeStatistics: Hashable, Sendable {
   package var messagesDropped: UInt64 = 0
   /// Of the log's own, for which there was no link or no room; it sends again.
   package var logMessagesDropped: UInt64 = 0
-  /// From nodes whose life is over.
-  package var fenced: UInt64 = 0
 }
