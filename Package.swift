@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftService", targets: ["AloftService"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
@@ -39,6 +40,9 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
     // Floor 0: the system.
@@ -116,6 +120,17 @@ let package = Package(
     .target(
       name: "AloftNode",
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
+      swiftSettings: strict),
+
+    // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
+    .target(
+      name: "AloftService",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: strict),
 
     // A node as a program of its own, and questions to it.
@@ -215,6 +230,17 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftServiceTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftService",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

@@ -24,6 +24,29 @@ struct ClusterStories {
     }
   }
 
+  @Test("A runtime has one node at a time, and the next has its names")
+  func again() async throws {
+    try await withCluster(["a", "b"]) { nodes, data in
+      let runtime = nodes[1].runtime
+      var options = NodeOptions(name: "c", keys: [TestNode.key], data: data["c"])
+      options.seeds = [await nodes[0].node.address]
+      let failure = await #expect(throws: NodeFailure.self) { try await runtime.join(options) }
+      #expect(failure?.description.contains("has a node already") == true)
+      await nodes[1].node.shutdown()
+      let heard = Heard()
+      let mailbox = try await runtime.mailbox(handler: heard)
+      try runtime.registry.register("before", mailbox)
+      let next = try await runtime.join(options)
+      try runtime.registry.register("after", mailbox)
+      for name in ["before", "after"] {
+        try await eventually("\(name) is known elsewhere") {
+          nodes[0].runtime.registry.lookUp(name) != nil
+        }
+      }
+      await next.shutdown()
+    }
+  }
+
   @Test("Three nodes list each other, share the slots and follow one leader")
   func three() async throws {
     try await withCluster(["a", "b", "c"]) { nodes, _ in

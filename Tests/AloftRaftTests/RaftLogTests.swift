@@ -237,8 +237,8 @@ import Testing
     #expect(try world.outcome { log, token in log.barrier(token: token) }?.isCommitted == true)
     let old = try #require(try world.on { world.leader })
     let other: UInt8 = old.node == 1 ? 2 : 1
-    // A leader asked to go gives it up when the other isn't level with it within an election's time,
-    // as may be on a machine that stalls: whoever leads by then is asked again.
+    // A leader asked to go gives it up when the other isn't level with it within an election's
+    // time, as may be on a machine that stalls: whoever leads by then is asked again.
     var went = false
     for _ in 0..<15 where !went {
       try world.on { world.leader?.log?.transferLeadership(to: NodeID(rawValue: other)) }

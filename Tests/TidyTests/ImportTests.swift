@@ -23,8 +23,8 @@ struct ImportTests {
     case "AloftSim": belowWings.union(system)
     case "aloft-sim": ["AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
-    case "Aloft":
-      belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
+    case "Aloft": belowWings.union(wings).union(system)
+    case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]
     case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])

@@ -54,7 +54,7 @@ package final class ClusterNode: @unchecked Sendable {
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
-    self.names = RemoteNames(names)
+    self.names = try RemoteNames(names, loop)
     var seed: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
@@ -162,7 +162,7 @@ package final class ClusterNode: @unchecked Sendable {
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
     for probe in probes.values { loop.reset(probe.connection) }
-    names.removeAll()
+    names.detach()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
     links.stop()
