@@ -48,6 +48,11 @@ final class RemoteNames: @unchecked Sendable {
 
   init(_ names: Names) { self.names = names }
 
+  /// Names are told under one node of a runtime. False while another has them.
+  func claim() -> Bool { names.claimObservation() }
+
+  func release() { names.endObservation() }
+
   // MARK: This node's
 
   /// The node is in: its names are told from now on.
