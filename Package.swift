@@ -33,6 +33,8 @@ let package = Package(
     .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftService", targets: ["AloftService"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
+    // All of AloftC and what a node needs: a program links one of the two.
+    .library(name: "AloftNodeC", type: .dynamic, targets: ["AloftNodeC"]),
     .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
     .executable(name: "aloft-sim", targets: ["aloft-sim"]),
@@ -115,6 +117,11 @@ let package = Package(
     .target(
       name: "AloftC",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftUV", "CAloft", "CUV"] + logic,
+      swiftSettings: strict),
+
+    .target(
+      name: "AloftNodeC",
+      dependencies: ["AloftC", "AloftCluster", "AloftEngine", "CAloft"] + logic,
       swiftSettings: strict),
 
     .target(

@@ -55,6 +55,8 @@ public final class Node: Sendable {
     // @unchecked: see above.
     var node: ClusterNode?
     var handler: CallHandler?
+    var actorHandler: CallHandler?
+    var actorCancelled: (@Sendable (IncomingCall.Key) -> Void)?
   }
 
   init(
@@ -82,6 +84,7 @@ public final class Node: Sendable {
           guard let self else { return }
           unsafe called(call, bytes)
         }
+        node.onCancelled = { [weak self] call in self?.cancelled(call) }
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
         if let end = node.endReason { joining.end(end.text) }
@@ -180,14 +183,7 @@ public final class Node: Sendable {
         inner.request(request) { unsafe continuation.resume(returning: $0) }
       }
     }
-    switch outcome {
-    case .done: return
-    case .refused(let reason): throw NodeFailure("the cluster refused: \(reason)")
-    case .unknownName: throw NodeFailure("no node of that name is in the cluster")
-    case .busy: throw NodeFailure("too many requests are under way, or the node is not a member")
-    case .unknown:
-      throw NodeFailure("no majority answered in time: it may be done, or come to be done")
-    }
+    if let text = outcome.text { throw NodeFailure(text) }
   }
 
   // MARK: Events

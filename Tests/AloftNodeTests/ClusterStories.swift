@@ -24,29 +24,6 @@ struct ClusterStories {
     }
   }
 
-  @Test("A runtime has one node at a time, and the next has its names")
-  func again() async throws {
-    try await withCluster(["a", "b"]) { nodes, data in
-      let runtime = nodes[1].runtime
-      var options = NodeOptions(name: "c", keys: [TestNode.key], data: data["c"])
-      options.seeds = [await nodes[0].node.address]
-      let failure = await #expect(throws: NodeFailure.self) { try await runtime.join(options) }
-      #expect(failure?.description.contains("has a node already") == true)
-      await nodes[1].node.shutdown()
-      let heard = Heard()
-      let mailbox = try await runtime.mailbox(handler: heard)
-      try runtime.registry.register("before", mailbox)
-      let next = try await runtime.join(options)
-      try runtime.registry.register("after", mailbox)
-      for name in ["before", "after"] {
-        try await eventually("\(name) is known elsewhere") {
-          nodes[0].runtime.registry.lookUp(name) != nil
-        }
-      }
-      await next.shutdown()
-    }
-  }
-
   @Test("Three nodes list each other, share the slots and follow one leader")
   func three() async throws {
     try await withCluster(["a", "b", "c"]) { nodes, _ in
@@ -113,6 +90,47 @@ struct ClusterStories {
       }
       await #expect(throws: NodeCallError.noLink) { _ = try await nodes[0].node.call(77, [1]) }
     }
+  }
+
+  @Test("A call whose task is cancelled is given up at once, before it began or after")
+  func cancelledCall() async throws {
+    try await withCluster(["a", "b"]) { nodes, _ in
+      let other = await nodes[1].number
+      let asked = Events()
+      nodes[1].node.onCall { _, _ in asked.add(.joined) }
+      let node = nodes[0].node
+      for waits in [true, false] {
+        let before = asked.all.count
+        let call = Task { try await node.call(other, [1], within: .seconds(60)) }
+        if waits { try await eventually("it is called") { asked.all.count > before } }
+        call.cancel()
+        await #expect(throws: CancellationError.self) { try await call.value }
+      }
+    }
+  }
+
+  @Test("A runtime has one node at a time, and another one when that has stopped")
+  func again() async throws {
+    let data = try DataDirectories()
+    let one = try await TestNode("a", seeds: [], data: data["a"])
+    let options = NodeOptions(name: "b", keys: [TestNode.key], data: data["b"])
+    await #expect {
+      _ = try await one.runtime.join(options)
+    } throws: {
+      "\($0)".contains("the runtime has a node")
+    }
+    await one.node.shutdown()
+    let next = try await one.runtime.join(options)
+    let heard = Heard()
+    let mailbox = try await one.runtime.mailbox(handler: heard)
+    try one.runtime.registry.register("later", mailbox)
+    let peer = try await TestNode("c", seeds: [await next.address], data: data["c"])
+    try await eventually("names of the second node are told") {
+      peer.runtime.registry.lookUp("later") != nil
+    }
+    await peer.end()
+    await next.shutdown()
+    await one.runtime.shutdown(within: .seconds(1))
   }
 
   @Test("A node that stops is found out, its names and slots go, and it comes back as another life")

@@ -155,22 +155,3 @@ final class Probe: ConnectionHandler, @unchecked Sendable {
     answer(self, .unknown)
   }
 }
-
-extension SocketAddress {
-  /// As `description` writes it: `127.0.0.1:7777`, `[::1]:7777`, `unix:/path`.
-  package init?(text: String) {
-    if text.hasPrefix("unix:") {
-      self = .unix(path: String(text.dropFirst(5)))
-      return
-    }
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-    else { return nil }
-    var host = text[..<colon]
-    if host.hasPrefix("[") {
-      guard host.hasSuffix("]") else { return nil }
-      host = host.dropFirst().dropLast()
-    }
-    guard !host.isEmpty else { return nil }
-    self = .ip(host: String(host), port: port)
-  }
-}

@@ -116,6 +116,10 @@ extension ClusterNode: LinkClient {
     }
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
   }
+
+  package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
+    onCancelled?(NodeCall(call: call, from: peer.id))
+  }
 }
 
 extension ClusterNode: ReplicatedLogClient {

@@ -99,12 +99,16 @@ extension ClusterNode {
   @discardableResult
   package func cancel(_ call: CallID) -> Bool { links.cancel(call) }
 
-  package func answer(_ call: NodeCall, _ bytes: UnsafeRawBufferPointer) {
-    _ = unsafe links.reply(to: call.call, kind: 0, bytes)
+  @discardableResult
+  package func answer(_ call: NodeCall, _ bytes: UnsafeRawBufferPointer) -> LinkSendResult {
+    unsafe links.reply(to: call.call, kind: 0, bytes)
   }
 
-  package func refuse(_ call: NodeCall, code: UInt8, _ bytes: UnsafeRawBufferPointer) {
-    _ = unsafe links.fail(call.call, code: code, bytes)
+  @discardableResult
+  package func refuse(
+    _ call: NodeCall, code: UInt8, _ bytes: UnsafeRawBufferPointer
+  ) -> LinkSendResult {
+    unsafe links.fail(call.call, code: code, bytes)
   }
 }
 
@@ -114,4 +118,25 @@ package struct NodeCall: Hashable, Sendable {
   package let from: NodeID
   package var kind: UInt8 { call.kind }
   package var timeoutMilliseconds: UInt32 { call.timeout }
+
+  init(call: IncomingCall, from: NodeID) {
+    self.call = call
+    self.from = from
+  }
+
+  /// Which call it is, and enough to answer it: the same when it comes and when it is cancelled.
+  package var words: (UInt64, UInt64, UInt64) {
+    (
+      call.number, UInt64(call.peer) << 32 | UInt64(call.link),
+      UInt64(call.stream) << 8 | UInt64(from.rawValue)
+    )
+  }
+
+  /// To answer. Any words are safe: those that name no call are not heard.
+  package init(words: (UInt64, UInt64, UInt64)) {
+    call = IncomingCall(
+      peer: UInt32(words.1 >> 32), link: UInt32(truncatingIfNeeded: words.1), number: words.0,
+      stream: UInt16(truncatingIfNeeded: words.2 >> 8), kind: 0, timeout: 0)
+    from = NodeID(rawValue: UInt8(truncatingIfNeeded: words.2))
+  }
 }

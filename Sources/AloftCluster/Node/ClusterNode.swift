@@ -17,6 +17,8 @@ package final class ClusterNode: @unchecked Sendable {
   package var onEvent: ((NodeEvent) -> Void)?
   /// A call that came from another node; answered by `answer` or `refuse`.
   package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
+  /// The caller no longer waits for the answer.
+  package var onCancelled: ((NodeCall) -> Void)?
   let store: NodeStore
   var links: LinkTable!
   var log: RaftLog?
@@ -40,7 +42,7 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  var statistics = NodeStatistics()
+  package internal(set) var statistics = NodeStatistics()
   private var keeper: ClusterNode?
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
@@ -137,6 +139,21 @@ package final class ClusterNode: @unchecked Sendable {
     isPerforming = false
   }
 
+  // MARK: What may change, and be looked at
+
+  /// Replaces the keys for links from now on.
+  package func setKeys(_ keys: [[UInt8]]) throws(LinkError) { try links.setKeys(keys) }
+
+  /// Replaces the certificates for links from now on.
+  package func setTLS(_ tls: TLSOptions) throws(LinkError) {
+    guard options.tls != nil else {
+      throw LinkError("the node's links are in plain text: give it a certificate when it joins")
+    }
+    try links.setTLS(tls)
+  }
+
+  package var linkStatistics: LinkStatistics { links.statistics }
+
   // MARK: Requests
 
   /// Asks for a change of the cluster; `answer` is called once.
@@ -182,6 +199,7 @@ package final class ClusterNode: @unchecked Sendable {
     whenStopped = []
     onEvent = nil
     unsafe onCall = nil
+    onCancelled = nil
     for body in told { body() }
     release()
   }

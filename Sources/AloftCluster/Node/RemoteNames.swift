@@ -51,7 +51,7 @@ final class RemoteNames: @unchecked Sendable {
     self.names = names
     if let observer = names.observer as? Observer {
       guard observer.names == nil else {
-        throw NodeError("this runtime has a node already: shut that down first")
+        throw NodeError("the runtime has a node: stop that one first, or make another runtime")
       }
       observer.names = self
     } else {
