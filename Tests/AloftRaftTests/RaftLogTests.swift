@@ -213,6 +213,36 @@ import Testing
     try world.finish()
   }
 
+  @Test("A member that goes while it gets its vote holds no other change up")
+  func promotion() throws {
+    let world = try RaftWorld()
+    try world.form(3) { $0.timing = .fast }
+    let four = try world.start(4) { $0.timing = .fast }
+    #expect(
+      try world.outcome { $0.change(.add(four.id, role: .standby), token: $1) }?.isCommitted == true
+    )
+    try world.on { world.isolate(4) }
+    // What it lacks, it would have to get first.
+    #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+    #expect(
+      try world.outcome(seconds: 5) { $0.change(.assign(four.id, role: .voter), token: $1) }
+        == .busy)
+    #expect(
+      try world.outcome(seconds: 5) {
+        $0.change(.add(NodeID(rawValue: 5), role: .standby), token: $1)
+      }?.isCommitted == true)
+    #expect(
+      try world.on { world.leader?.configuration.map(\.role) }
+        == [.voter, .voter, .voter, .standby, .standby])
+    // Once it is back, it gets it.
+    try world.on { world.heal() }
+    try #require(world.until { four.lastIndex == world.leader?.lastIndex })
+    #expect(
+      try world.outcome { $0.change(.assign(four.id, role: .voter), token: $1) }?.isCommitted
+        == true)
+    try world.finish()
+  }
+
   @Test("Of two changes at a time the second is told busy")
   func oneChange() throws {
     let world = try RaftWorld()
