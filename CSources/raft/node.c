@@ -269,6 +269,7 @@ int aloft__raft_open(
     snprintf(text, ALOFT__RAFT_TEXT, "The data directory's path is longer than 894 bytes.");
     return -ENAMETOOLONG;
   }
+  aloft__raft_take_over_writes();
   aloft__raft *r = make(options, directory, wake, context);
   int status = aloft__raft_directory_open(r, text);
   if (status == 0 && set_up(r) != 0) {

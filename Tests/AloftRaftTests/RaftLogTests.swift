@@ -1,6 +1,7 @@
 import AloftCluster
 import AloftEngine
 import AloftMembership
+import Glibc
 import Testing
 
 /// A log of one member and of three, on real disks, with messages that never leave the process.
@@ -31,6 +32,35 @@ import Testing
       #expect(one.complaints == [])
     }
     try world.finish()
+  }
+
+  @Test("Entries are written without the kernel's AIO, for which a dying process's sockets wait")
+  func withoutContexts() throws {
+    let world = try RaftWorld()
+    let one = try world.start(1, bootstraps: true)
+    try #require(world.until { one.isSelf })
+    #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+    #expect(!(try hasContexts()))
+    // What is looked for would be seen.
+    typealias Call = @convention(c) (Int, Int, UnsafeMutablePointer<Int>?) -> Int
+    let call = unsafeBitCast(try #require(dlsym(nil, "syscall")), to: Call.self)
+    var context = 0
+    try #require(call(Int(SYS_io_setup), 1, &context) == 0)
+    #expect(try hasContexts())
+    _ = call(Int(SYS_io_destroy), context, nil)
+    try world.finish()
+  }
+
+  /// An AIO context of this process is a mapping of its memory.
+  private func hasContexts() throws -> Bool {
+    let file = try #require(fopen("/proc/self/maps", "r"))
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 4_096)
+    var isFound = false
+    while fgets(&line, Int32(line.count), file) != nil {
+      if strstr(line, "[aio]") != nil { isFound = true }
+    }
+    return isFound
   }
 
   @Test("Entries of any length come back as they were", arguments: [0, 1, 7, 8, 9, 4_096, 1 << 20])
