@@ -40,7 +40,8 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  var statistics = NodeStatistics()
+  /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
+  let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
@@ -51,6 +52,8 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
@@ -76,6 +79,10 @@ package final class ClusterNode: @unchecked Sendable {
       description: description, options: options.timing.core, seed: seed, start: begin(former))
     begin()
   }
+
+  deinit { unsafe counts.deallocate() }
+
+  package var statistics: NodeStatistics { unsafe counts.pointee }
 
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
@@ -113,9 +120,7 @@ package final class ClusterNode: @unchecked Sendable {
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { [weak self] in
-      self?.happened(.tick)
-    }
+    ) { self.happened(.tick) }
     happened(.started)
   }
 
@@ -172,7 +177,7 @@ package final class ClusterNode: @unchecked Sendable {
     endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
-    log.onStopped = { [weak self] in self?.finished() }
+    log.onStopped = { self.finished() }
     log.stop()
   }
 
