@@ -119,8 +119,8 @@ extension ClusterNode {
     guard let address = SocketAddress(text: text) else {
       return happened(.probed(id, incarnation, .unknown))
     }
-    let probe = Probe { [weak self] probe, result in
-      guard let self, probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
+    let probe = Probe { [self] probe, result in
+      guard probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
       happened(.probed(id, incarnation, result))
     }
     do throws(EngineError) {

@@ -17,8 +17,6 @@ enum NodeKind {
   static let cluster: UInt8 = 2
   static let log: UInt8 = 3
   static let names: UInt8 = 4
-  /// A message for a mailbox, and its priority.
-  static let message: UInt8 = 8
 }
 
 extension ClusterNode: LinkClient {
@@ -88,7 +86,6 @@ extension ClusterNode: LinkClient {
   package func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer
   ) {
-    if stream == NodeStream.messages { return unsafe receivedMessage(kind, message) }
     switch kind {
     case NodeKind.envelope:
       guard let envelope = try? ClusterEnvelope(bytes: unsafe Array(message)) else { return }
@@ -144,7 +141,7 @@ extension ClusterNode: ReplicatedLogClient {
 
   package func send(to id: NodeID, message: UnsafeRawBufferPointer) {
     let result = unsafe links.send(to: id, stream: NodeStream.log, kind: NodeKind.log, message)
-    if result != .accepted { statistics.logMessagesDropped += 1 }
+    if result != .accepted { unsafe counts.pointee.logMessagesDropped += 1 }
   }
 
   package func membersChanged(_ members: [LogMember]) { happened(.logMembers(members)) }

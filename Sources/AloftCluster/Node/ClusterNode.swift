@@ -42,7 +42,8 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  package internal(set) var statistics = NodeStatistics()
+  /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
+  let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
@@ -53,6 +54,8 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
@@ -78,6 +81,10 @@ package final class ClusterNode: @unchecked Sendable {
       description: description, options: options.timing.core, seed: seed, start: begin(former))
     begin()
   }
+
+  deinit { unsafe counts.deallocate() }
+
+  package var statistics: NodeStatistics { unsafe counts.pointee }
 
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
@@ -115,9 +122,7 @@ package final class ClusterNode: @unchecked Sendable {
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { [weak self] in
-      self?.happened(.tick)
-    }
+    ) { self.happened(.tick) }
     happened(.started)
   }
 
@@ -189,7 +194,7 @@ package final class ClusterNode: @unchecked Sendable {
     endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
-    log.onStopped = { [weak self] in self?.finished() }
+    log.onStopped = { self.finished() }
     log.stop()
   }
 
