@@ -4,8 +4,8 @@ import Synchronization
 /// The way to another node: a mailbox on the loop where it begins, for what other threads send, and
 /// `take` for what that loop itself sends.
 ///
-/// In the mailbox, a block's `target` is the mailbox of the other node that it is for, and its `tag`
-/// the sender's.
+/// In the mailbox, a block's `target` is the mailbox of the other node that it is for, and its
+/// `tag` the sender's.
 open class RemoteWay: MailboxHandler, @unchecked Sendable {
   // @unchecked: no stored properties.
 

@@ -27,8 +27,8 @@ enum RecordType: UInt8 {
   /// A message for a mailbox; 16 bytes more of header: the mailbox and the message's tag. The kind
   /// is its priority.
   case post = 13
-  /// Many such, small ones, one behind the other (`PostHeader`). The sequence number is the first's,
-  /// and each has the next.
+  /// Many such, small ones, one behind the other (`PostHeader`). The sequence number is the
+  /// first's, and each has the next.
   case posts = 14
 
   /// Bytes between the header and the payload.
