@@ -183,7 +183,7 @@ package final class ClusterNode: @unchecked Sendable {
     guard !isStopped else { return }
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
-    for probe in probes.values { loop.reset(probe.connection) }
+    for probe in probes.values { probe.end() }
     names.detach()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
