@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     // All of AloftC and what a node needs: a program links one of the two.
     .library(name: "AloftNodeC", type: .dynamic, targets: ["AloftNodeC"]),
@@ -124,6 +125,10 @@ let package = Package(
       name: "AloftNode",
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
+
+    // Distributed actors that live on nodes.
+    .target(
+      name: "AloftDistributed", dependencies: ["Aloft", "AloftNode"], swiftSettings: strict),
 
     // A node as a program of its own, and questions to it.
     .executableTarget(
@@ -222,6 +227,9 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftDistributedTests", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
       swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
