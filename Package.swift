@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     // All of AloftC and what a node needs: a program links one of the two.
     .library(name: "AloftNodeC", type: .dynamic, targets: ["AloftNodeC"]),
@@ -139,6 +140,10 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
+
+    // Distributed actors that live on nodes.
+    .target(
+      name: "AloftDistributed", dependencies: ["Aloft", "AloftNode"], swiftSettings: strict),
 
     // A node as a program of its own, and questions to it.
     .executableTarget(
@@ -248,6 +253,9 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
       ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftDistributedTests", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
       swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

@@ -59,6 +59,12 @@ extension Node {
     unsafe handler(IncomingCall(call, node), bytes.bytes)
   }
 
+  /// Answers a call from any thread. Each call is answered once, so what waits is bounded by the
+  /// calls that are under way.
+  package func answer(_ call: IncomingCall, _ bytes: [UInt8]) {
+    eventLoop.engineLoop.executeUnrefused { unsafe call.reply(bytes.span.bytes) }
+  }
+
   func cancelled(_ call: NodeCall) {
     box.withLock { $0.actorCancelled }?(IncomingCall.Key(call))
   }

@@ -42,7 +42,7 @@ public final class Node: Sendable {
   /// The loop that the node's links and callbacks live on.
   public let eventLoop: Aloft.EventLoop
   public let name: String
-  let runtime: Runtime
+  package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
   private let onEvent: @Sendable (Event) -> Void

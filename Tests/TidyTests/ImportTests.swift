@@ -30,6 +30,7 @@ struct ImportTests {
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
+    case "AloftDistributed": ["Aloft", "AloftNode", "Distributed", "Synchronization"]
     case "AloftNodeC":
       belowWings.union(["AloftCluster"]).union(system).union(["AloftC", "CAloft"])
     default: nil
