@@ -42,6 +42,8 @@ public final class Node: Sendable {
   /// The loop that the node's links and callbacks live on.
   public let eventLoop: Aloft.EventLoop
   public let name: String
+  /// Which node owns what, for any thread: as of this node's last ``Event/slotsChanged``.
+  public let owners = SlotOwners()
   let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
@@ -84,6 +86,7 @@ public final class Node: Sendable {
         }
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
+        owners.table.set(node.core.state.slots)
         if let end = node.endReason { joining.end(end.text) }
         if node.core.status.isMember { joining.end(nil) }
       }
@@ -225,6 +228,11 @@ public final class Node: Sendable {
     case .stopped(let end):
       joining.end(end.text)
       leaving.end(end == .left ? nil : end.text)
+    case .slotsChanged:
+      // Told on the node's loop.
+      if let inner = box.withLock({ Carried($0.node) }).value {
+        owners.table.set(inner.core.state.slots)
+      }
     default: break
     }
     onEvent(Event(event))
