@@ -24,6 +24,7 @@ let strictC: [CSetting] = [
 
 let logic: [Target.Dependency] = [
   "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision", "AloftMembership",
+  "AloftSession",
 ]
 
 let package = Package(
@@ -78,6 +79,9 @@ let package = Package(
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftMembership", swiftSettings: strict),
+    .target(
+      name: "AloftSession", dependencies: ["AloftAtomics", "AloftMembership"],
+      swiftSettings: strict),
 
     // Floor 3: the engine.
     .target(
@@ -193,6 +197,10 @@ let package = Package(
       name: "AloftSupervisionTests", dependencies: ["AloftSupervision"], swiftSettings: tested),
     .testTarget(
       name: "AloftMembershipTests", dependencies: ["AloftMembership", "AloftSim"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftSessionTests",
+      dependencies: ["AloftMembership", "AloftSession", "AloftSim", "Histories"],
       swiftSettings: tested),
     .testTarget(
       name: "AloftEngineTests",
