@@ -51,7 +51,8 @@ struct ValueTests {
     #expect(id != SessionKeys(secret: Array(1..<17)).id(named: Array("cart-7".utf8)))
     let principal = Self.keys.principal(named: Array("cart-7".utf8))
     #expect(principal.low != id.low && principal != .anyone)
-    let slots = Set((0..<2_000).map { Self.keys.id(named: [UInt8($0 & 255), UInt8($0 >> 8)]).place })
+    let slots = Set(
+      (0..<2_000).map { Self.keys.id(named: [UInt8($0 & 255), UInt8($0 >> 8)]).place })
     #expect(slots.count > 1_700)
   }
 }

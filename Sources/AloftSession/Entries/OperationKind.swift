@@ -29,5 +29,5 @@ enum CreateShape {
   static let idle: UInt8 = 1 << 4
   static let deadline: UInt8 = 1 << 5
   static let limits: UInt8 = 1 << 6
-  static let principal: UInt8 = 1 << 7
+  static let unused: UInt8 = 1 << 7
 }

@@ -64,7 +64,7 @@ struct ByteSlabs: ~Copyable {
 
   private static func size(of sizeClass: Int) -> Int {
     if sizeClass < 32 { return (sizeClass + 1) * 16 }
-    let (doubling, step) = (sizeClass - 32) .quotientAndRemainder(dividingBy: 8)
+    let (doubling, step) = (sizeClass - 32).quotientAndRemainder(dividingBy: 8)
     return (512 << doubling) / 8 * (8 + step + 1)
   }
 

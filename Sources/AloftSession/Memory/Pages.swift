@@ -15,7 +15,7 @@ struct Pages: ~Copyable {
   private(set) var used = 0
 
   deinit {
-    for unsafe region in unsafe regions { unsafe region.deallocate() }
+    for unsaferegion in unsafe regions { unsafe region.deallocate() }
   }
 
   mutating func take() -> UnsafeMutableRawPointer {

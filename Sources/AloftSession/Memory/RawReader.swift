@@ -36,7 +36,9 @@ struct RawReader {
   mutating func raw(_ count: Int) throws(MalformedBytes) -> UnsafeRawBufferPointer {
     guard count >= 0, remaining >= count else { throw MalformedBytes() }
     defer { position &+= count }
-    guard let start = unsafe start else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+    guard let start = unsafe start else {
+      return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
     return unsafe UnsafeRawBufferPointer(start: start + position, count: count)
   }
 

@@ -1,5 +1,5 @@
 /// Where a session stands in its life.
-public enum SessionPhase: UInt8, Hashable, Sendable, CaseIterable {
+public enum SessionPhase: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyable {
   /// Begun, and not yet agreed on.
   case negotiating
   /// In use.
@@ -23,7 +23,7 @@ public enum SessionPhase: UInt8, Hashable, Sendable, CaseIterable {
 
 /// What an acknowledged write of a session is sure to survive. It's the session's for its life: a
 /// write that can't have it is refused.
-public enum SessionDurability: UInt8, Hashable, Sendable, CaseIterable {
+public enum SessionDurability: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyable {
   /// Nothing: it's in the memory of one node, and ends with it.
   case local
   /// The end of the process: it's on the disk of all nodes that count, which may be one.
