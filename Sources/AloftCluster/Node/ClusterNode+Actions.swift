@@ -121,14 +121,20 @@ extension ClusterNode {
     }
     let probe = Probe { [weak self] probe, result in
       guard let self, probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
-      happened(.probed(id, incarnation, result))
+      probed(id, incarnation, result)
     }
     do throws(EngineError) {
       probe.connection = try loop.connect(to: address, handler: probe)
       probes[ObjectIdentifier(probe)] = probe
     } catch {
-      happened(.probed(id, incarnation, error.errno == ECONNREFUSED ? .refused : .unknown))
+      probed(id, incarnation, error.errno == ECONNREFUSED ? .refused : .unknown)
     }
+  }
+
+  private func probed(_ id: NodeID, _ incarnation: Incarnation, _ result: ProbeResult) {
+    happened(.probed(id, incarnation, result))
+    // That process serves nobody any more, whatever lease it had.
+    if result == .refused { sessions.isGone(id, incarnation) }
   }
 }
 
