@@ -242,6 +242,10 @@ let package = Package(
       name: "raftlog-probe",
       dependencies: ["AloftCluster", "AloftEngine", "AloftMembership", "AloftUV"],
       path: "Tests/Support/RaftLogProbe", swiftSettings: tested),
+    // What sessions cost on a core of their own: script/session-probe.
+    .executableTarget(
+      name: "session-probe", dependencies: ["AloftMembership", "AloftSession"],
+      path: "Tests/Support/SessionProbe", swiftSettings: tested),
     .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),

@@ -15,7 +15,7 @@ struct Pages: ~Copyable {
   private(set) var used = 0
 
   deinit {
-    for unsaferegion in unsafe regions { unsafe region.deallocate() }
+    for position in unsafe regions.indices { unsafe regions[position].deallocate() }
   }
 
   mutating func take() -> UnsafeMutableRawPointer {

@@ -174,7 +174,10 @@ extension SessionOwner {
       room.give(
         operation.room, sessions: operation.isCreate ? 1 : 0, bytes: Int(operation.bytes))
     }
-    if operation.number != 0 { store.landed(operation.number) }
+    if operation.number != 0 {
+      if !operation.isAwaited { store.records[operation.number].flags &= ~Record.ending }
+      store.landed(operation.number)
+    }
     took(evaluation, id)
     if operation.isAwaited {
       answers.add(SessionAnswer(token: operation.token, outcome: evaluation.outcome))

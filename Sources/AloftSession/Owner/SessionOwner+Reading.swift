@@ -15,7 +15,12 @@ extension SessionOwner {
     let number = store.number(of: id)
     guard number != 0 else { return .refused(SessionOutcome(.unknown)) }
     let reading = store.reading(number, by: principal)
-    if case .found = reading { touched(number) }
+    guard case .found = reading else { return reading }
+    // Whether it still is will be known when its end has come back from the log.
+    if store.records[number].flags & Record.ending != 0 {
+      return .refused(SessionOutcome(.notReady, version: store.records[number].version))
+    }
+    touched(number)
     return reading
   }
 

@@ -91,18 +91,30 @@ extension SessionOwner {
     self.now = now
     store.swap(with: other)
     bringOver(from: other)
-    for index in entries.indices {
-      for position in entries[index].operations.indices {
-        entries[index].operations[position].number = 0
-      }
-    }
-    for position in buildingOperations.indices { buildingOperations[position].number = 0 }
+    closeEntry()
+    for index in entries.indices { refer(&entries[index]) }
     // Those that the snapshot has were done, or refused: nobody knows.
     let last = store.fence.sequence(of: identity.id)
     while let first = entries.first, first.sequence <= last { dropFirst(as: .uncertain) }
     for number in 0..<Slot.count {
       let slot = Slot(rawValue: UInt16(number))
       if slots[slot] == .ready, store.count(slot: slot) > 0 { unarmed.append(slot) }
+    }
+  }
+
+  /// What is on its way is on its way for the new records.
+  private func refer(_ entry: inout OwnEntry) {
+    var numbers: [UInt32] = []
+    unsafe entry.bytes.withUnsafeBytes { bytes in
+      var reader = unsafe RawReader(bytes)
+      _ = try? SessionEntryHeader(&reader)
+      while let view = try? OperationView(&reader) { numbers.append(store.number(of: view.head.id)) }
+    }
+    for (position, number) in numbers.enumerated() {
+      entry.operations[position].number = number
+      guard number != 0 else { continue }
+      store.records[number].inFlight += 1
+      if !entry.operations[position].isAwaited { store.records[number].flags |= Record.ending }
     }
   }
 

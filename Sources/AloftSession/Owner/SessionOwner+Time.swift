@@ -91,6 +91,7 @@ extension SessionOwner {
       return arm(number, at: nowMs + 100)
     }
     unsafe add(head, nothing, number, token: 0, isAwaited: false)
+    store.records[number].flags |= Record.ending
   }
 
   /// A connection is attached, a request is under way.

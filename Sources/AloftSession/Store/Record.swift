@@ -52,6 +52,8 @@ struct Record: SlabElement {
   static let leaving: UInt8 = 2
   /// It was its time that closed it.
   static let expired: UInt8 = 4
+  /// Its owner has put its end into the log, and doesn't know yet what came of it.
+  static let ending: UInt8 = 8
 
   init() {}
 
