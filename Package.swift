@@ -24,6 +24,7 @@ let strictC: [CSetting] = [
 
 let logic: [Target.Dependency] = [
   "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision", "AloftMembership",
+  "AloftSession",
 ]
 
 let package = Package(
@@ -85,6 +86,9 @@ let package = Package(
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftMembership", swiftSettings: strict),
+    .target(
+      name: "AloftSession", dependencies: ["AloftAtomics", "AloftMembership"],
+      swiftSettings: strict),
 
     // Floor 3: the engine.
     .target(
@@ -222,6 +226,10 @@ let package = Package(
       name: "AloftMembershipTests", dependencies: ["AloftMembership", "AloftSim"],
       swiftSettings: tested),
     .testTarget(
+      name: "AloftSessionTests",
+      dependencies: ["AloftMembership", "AloftSession", "AloftSim", "Histories"],
+      swiftSettings: tested),
+    .testTarget(
       name: "AloftEngineTests",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,
       swiftSettings: tested),
@@ -275,6 +283,10 @@ let package = Package(
       name: "raftlog-probe",
       dependencies: ["AloftCluster", "AloftEngine", "AloftMembership", "AloftUV"],
       path: "Tests/Support/RaftLogProbe", swiftSettings: tested),
+    // What sessions cost on a core of their own: script/session-probe.
+    .executableTarget(
+      name: "session-probe", dependencies: ["AloftMembership", "AloftSession"],
+      path: "Tests/Support/SessionProbe", swiftSettings: tested),
     .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),

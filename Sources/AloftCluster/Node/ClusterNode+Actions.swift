@@ -121,6 +121,8 @@ extension ClusterNode {
     let probe = Probe(loop, address) { [self] probe, result in
       guard probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
       happened(.probed(id, incarnation, result))
+      // That process serves nobody any more, whatever lease it had.
+      if result == .refused { sessions.isGone(id, incarnation) }
     }
     probes[ObjectIdentifier(probe)] = probe
     probe.begin()

@@ -23,6 +23,7 @@ package final class ClusterNode: @unchecked Sendable {
   var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
+  package let sessions: ClusterSessions
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
@@ -64,6 +65,8 @@ package final class ClusterNode: @unchecked Sendable {
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
     }
+    sessions = ClusterSessions(
+      options.sessionLimits, lease: options.timing.core.lease)
     // The address is not known before it is bound; the core wants it from its beginning.
     core = ClusterCore(
       description: MemberDescription(name: options.name, address: "-"),
@@ -119,14 +122,21 @@ package final class ClusterNode: @unchecked Sendable {
   private func begin() {
     keeper = self
     names.node = self
+    sessions.node = self
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { self.happened(.tick) }
+    ) {
+      guard !self.isStopped else { return }
+      self.happened(.tick)
+      if !self.isStopped { self.sessions.tick() }
+    }
     happened(.started)
   }
 
   /// Monotonic nanoseconds; not the turn's, which would be old after a long one.
+  package static func monotonicNow() -> UInt64 { now() }
+
   static func now() -> UInt64 {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
@@ -142,6 +152,7 @@ package final class ClusterNode: @unchecked Sendable {
     isPerforming = true
     while let action = core.nextAction() { perform(action) }
     isPerforming = false
+    if !isStopped { sessions.coreChanged() }
   }
 
   // MARK: What may change, and be looked at
@@ -185,6 +196,7 @@ package final class ClusterNode: @unchecked Sendable {
     if let tickTimer { loop.cancelTimer(tickTimer) }
     for probe in probes.values { probe.end() }
     names.detach()
+    sessions.stop()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
     links.stop()
