@@ -2,12 +2,12 @@ package import AloftEngine
 package import AloftMembership
 
 /// Streams between nodes: order is kept within one.
-enum NodeStream {
+package enum NodeStream {
   static let control: UInt16 = 0
   static let log: UInt16 = 1
   static let names: UInt16 = 2
   static let messages: UInt16 = 3
-  static let calls: UInt16 = 4
+  package static let calls: UInt16 = 4
 }
 
 /// What comes on them.
@@ -107,11 +107,8 @@ extension ClusterNode: LinkClient {
   package func called(
     _ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer
   ) {
-    guard let onCall = unsafe onCall else {
-      _ = unsafe links.fail(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
-      return
-    }
-    unsafe onCall(NodeCall(call: call, from: peer.id), message)
+    // Nobody takes them.
+    _ = unsafe links.fail(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
   }
 }
 

@@ -1,8 +1,8 @@
 import AloftEngine
-package import AloftMembership
+import AloftMembership
 import AloftQueue
 
-/// Messages to mailboxes of other nodes, and calls.
+/// Messages to mailboxes of other nodes.
 ///
 /// What this loop sends to a mailbox of another node is written to the link there and then. What
 /// other threads send comes through a mailbox, which stands for all of that node. While the link
@@ -99,47 +99,4 @@ extension ClusterNode {
     RemoteGateways.remove(gateway.mailbox, for: gateway.id.rawValue, on: loop)
     loop.closeMailbox(gateway.mailbox)
   }
-
-  package func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {
-    let loop = loop
-    var dropped = 0
-    while let post = posts.next() {
-      let result = unsafe loop.deliver(
-        copying: post.bytes, tag: post.tag, to: MailboxID(rawValue: post.mailbox),
-        priority: post.priority)
-      if result != .accepted { dropped += 1 }
-    }
-    unsafe counts.pointee.messagesIn &+= UInt64(posts.count)
-    unsafe counts.pointee.messagesDropped += UInt64(dropped)
-  }
-
-  // MARK: Calls
-
-  /// Calls a node; see `LinkTable.call`.
-  package func call(
-    _ id: NodeID, kind: UInt8, _ bytes: UnsafeRawBufferPointer, milliseconds: UInt32,
-    _ answer: @escaping (CallOutcome) -> Void
-  ) -> CallStart {
-    unsafe links.call(
-      to: id, stream: NodeStream.calls, kind: kind, bytes, timeout: milliseconds, answer)
-  }
-
-  @discardableResult
-  package func cancel(_ call: CallID) -> Bool { links.cancel(call) }
-
-  package func answer(_ call: NodeCall, _ bytes: UnsafeRawBufferPointer) {
-    _ = unsafe links.reply(to: call.call, kind: 0, bytes)
-  }
-
-  package func refuse(_ call: NodeCall, code: UInt8, _ bytes: UnsafeRawBufferPointer) {
-    _ = unsafe links.fail(call.call, code: code, bytes)
-  }
-}
-
-/// A call of another node's, to be answered once.
-package struct NodeCall: Hashable, Sendable {
-  let call: IncomingCall
-  package let from: NodeID
-  package var kind: UInt8 { call.kind }
-  package var timeoutMilliseconds: UInt32 { call.timeout }
 }

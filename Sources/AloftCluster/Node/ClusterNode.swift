@@ -15,14 +15,17 @@ package final class ClusterNode: @unchecked Sendable {
   package let options: ClusterNodeOptions
   package internal(set) var core: ClusterCore
   package var onEvent: ((NodeEvent) -> Void)?
-  /// A call that came from another node; answered by `answer` or `refuse`.
-  package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
+  /// Who takes calls and makes them; kept until the node has stopped.
+  package var callTaker: CallTaker? {
+    didSet { links.setCallTaker(callTaker) }
+  }
   let store: NodeStore
-  var links: LinkTable!
+  package internal(set) var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
+  var arrears: [ObjectIdentifier: Arrears] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
   var strangersMet: UInt64 = 0
   /// The number of the cluster that a peer says it is in, by the peer's name.
@@ -186,7 +189,7 @@ package final class ClusterNode: @unchecked Sendable {
     let told = whenStopped
     whenStopped = []
     onEvent = nil
-    unsafe onCall = nil
+    callTaker = nil
     for body in told { body() }
     release()
   }

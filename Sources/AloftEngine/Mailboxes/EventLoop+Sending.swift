@@ -32,7 +32,9 @@ extension EventLoop {
   package static func send(
     copying bytes: UnsafeRawBufferPointer, to id: MailboxID, priority: UInt8 = 1
   ) -> SendResult {
-    if id.node != 0 { return unsafe RemoteGateways.send(copying: bytes, to: id, priority: priority) }
+    if id.node != 0 {
+      return unsafe RemoteGateways.send(copying: bytes, to: id, priority: priority)
+    }
     return send(Message(adopting: unsafe newMessage(copying: bytes)), to: id, priority: priority)
   }
 
