@@ -2,12 +2,12 @@ package import AloftEngine
 package import AloftMembership
 
 /// Streams between nodes: order is kept within one.
-enum NodeStream {
+package enum NodeStream {
   static let control: UInt16 = 0
   static let log: UInt16 = 1
   static let names: UInt16 = 2
   static let messages: UInt16 = 3
-  static let calls: UInt16 = 4
+  package static let calls: UInt16 = 4
   /// The sessions' entries on their way to the leader, and requests on their way to owners.
   static let entries: UInt16 = 5
   static let sessions: UInt16 = 6
