@@ -42,7 +42,9 @@ public final class Node: Sendable {
   /// The loop that the node's links and callbacks live on.
   public let eventLoop: Aloft.EventLoop
   public let name: String
-  let runtime: Runtime
+  /// Which node owns what, for any thread: as of this node's last ``Event/slotsChanged``.
+  public let owners = SlotOwners()
+  package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
   private let onEvent: @Sendable (Event) -> Void
@@ -55,6 +57,8 @@ public final class Node: Sendable {
     // @unchecked: see above.
     var node: ClusterNode?
     var handler: CallHandler?
+    var actorHandler: CallHandler?
+    var actorCancelled: (@Sendable (IncomingCall.Key) -> Void)?
   }
 
   init(
@@ -82,8 +86,10 @@ public final class Node: Sendable {
           guard let self else { return }
           unsafe called(call, bytes)
         }
+        node.onCancelled = { [weak self] call in self?.cancelled(call) }
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
+        owners.table.set(node.core.state.slots)
         if let end = node.endReason { joining.end(end.text) }
         if node.core.status.isMember { joining.end(nil) }
       }
@@ -180,14 +186,7 @@ public final class Node: Sendable {
         inner.request(request) { unsafe continuation.resume(returning: $0) }
       }
     }
-    switch outcome {
-    case .done: return
-    case .refused(let reason): throw NodeFailure("the cluster refused: \(reason)")
-    case .unknownName: throw NodeFailure("no node of that name is in the cluster")
-    case .busy: throw NodeFailure("too many requests are under way, or the node is not a member")
-    case .unknown:
-      throw NodeFailure("no majority answered in time: it may be done, or come to be done")
-    }
+    if let text = outcome.text { throw NodeFailure(text) }
   }
 
   // MARK: Events
@@ -225,6 +224,11 @@ public final class Node: Sendable {
     case .stopped(let end):
       joining.end(end.text)
       leaving.end(end == .left ? nil : end.text)
+    case .slotsChanged:
+      // Told on the node's loop.
+      if let inner = box.withLock({ Carried($0.node) }).value {
+        owners.table.set(inner.core.state.slots)
+      }
     default: break
     }
     onEvent(Event(event))

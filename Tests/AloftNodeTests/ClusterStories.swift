@@ -92,6 +92,47 @@ struct ClusterStories {
     }
   }
 
+  @Test("A call whose task is cancelled is given up at once, before it began or after")
+  func cancelledCall() async throws {
+    try await withCluster(["a", "b"]) { nodes, _ in
+      let other = await nodes[1].number
+      let asked = Events()
+      nodes[1].node.onCall { _, _ in asked.add(.joined) }
+      let node = nodes[0].node
+      for waits in [true, false] {
+        let before = asked.all.count
+        let call = Task { try await node.call(other, [1], within: .seconds(60)) }
+        if waits { try await eventually("it is called") { asked.all.count > before } }
+        call.cancel()
+        await #expect(throws: CancellationError.self) { try await call.value }
+      }
+    }
+  }
+
+  @Test("A runtime has one node at a time, and another one when that has stopped")
+  func again() async throws {
+    let data = try DataDirectories()
+    let one = try await TestNode("a", seeds: [], data: data["a"])
+    let options = NodeOptions(name: "b", keys: [TestNode.key], data: data["b"])
+    await #expect {
+      _ = try await one.runtime.join(options)
+    } throws: {
+      "\($0)".contains("the runtime has a node")
+    }
+    await one.node.shutdown()
+    let next = try await one.runtime.join(options)
+    let heard = Heard()
+    let mailbox = try await one.runtime.mailbox(handler: heard)
+    try one.runtime.registry.register("later", mailbox)
+    let peer = try await TestNode("c", seeds: [await next.address], data: data["c"])
+    try await eventually("names of the second node are told") {
+      peer.runtime.registry.lookUp("later") != nil
+    }
+    await peer.end()
+    await next.shutdown()
+    await one.runtime.shutdown(within: .seconds(1))
+  }
+
   @Test("A node that stops is found out, its names and slots go, and it comes back as another life")
   func restart() async throws {
     try await withCluster(["a", "b", "c"]) { nodes, data in

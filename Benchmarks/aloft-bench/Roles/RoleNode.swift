@@ -29,7 +29,12 @@ struct RoleNode: ParsableCommand {
     RoleOutput.say("booted \(monotonicNow())")
     let work = try NodeWork(runtime, name)
     var options = NodeOptions(name: name, keys: [Self.key], data: data)
-    if let seed { options.seeds = [try Self.address(seed)] }
+    if let seed {
+      guard let address = SocketAddress(text: seed) else {
+        throw BenchError("an address is IP:PORT, not `\(seed)`")
+      }
+      options.seeds = [address]
+    }
     guard let timing = NodeOptions.Timing(rawValue: timing) else {
       throw BenchError("--timing wants fast, standard or relaxed")
     }
@@ -48,14 +53,6 @@ struct RoleNode: ParsableCommand {
       await node.shutdown()
       await runtime.shutdown(within: .milliseconds(100))
     }
-  }
-
-  static func address(_ text: String) throws -> SocketAddress {
-    let parts = text.split(separator: ":")
-    guard parts.count == 2, let port = UInt16(parts[1]) else {
-      throw BenchError("an address is IP:PORT, not `\(text)`")
-    }
-    return SocketAddress(String(parts[0]), port)
   }
 }
 
