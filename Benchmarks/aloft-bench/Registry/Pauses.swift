@@ -47,7 +47,8 @@ struct Pauses {
   /// How often the calling thread has lost its core to another.
   private static func switches() -> Int {
     var usage = rusage()
-    getrusage(RUSAGE_THREAD, &usage)
+    // RUSAGE_THREAD, which the system's module leaves out.
+    getrusage(1, &usage)
     return usage.ru_nivcsw
   }
 }
