@@ -22,8 +22,8 @@ struct QueueScenario: Scenario {
 
   func run(_ context: RunContext) throws -> [Figure] {
     let parts = [
-      Part(producers: 2, batch: 0), Part(producers: 100, batch: 0), Part(producers: 2, batch: 64),
-      Part(producers: 100, batch: 64), Part(producers: 2, batch: 1),
+      Part(producers: 2, batch: 0), Part(producers: 100, batch: 0), Part(producers: 2, batch: 256),
+      Part(producers: 100, batch: 256), Part(producers: 2, batch: 1),
     ]
     return try measureEach(parts, name: { $0.config(shape($0)) }) { part in
       var shape = shape(part)
