@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 
 /// A registry that grows to millions of names: the longest that one registration takes, and one
-/// look-up beside it on the other core. Then, as a control, a loop that does nothing but touch fresh
-/// pages: a pause that it has, too, is the machine's.
+/// look-up beside it on the other core. Then, as a control, a loop that does nothing but touch
+/// fresh pages: a pause that it has, too, is the machine's.
 enum RegistryGrowth {
   struct Line: Sendable {
     var name: String
