@@ -301,6 +301,9 @@ void aloft__raft_members_applied(aloft__raft *raft, uint64_t index);
 void aloft__raft_tell_members(aloft__raft *raft);
 bool aloft__raft_roll_back(aloft__raft *raft, const struct raft_append_entries *entries);
 
+// writes.c: libraft's own, without the kernel's AIO. Any thread.
+void aloft__raft_take_over_writes(void);
+
 // io.c
 void aloft__raft_io_init(aloft__raft *raft);
 void aloft__raft_release_held(aloft__raft *raft);

@@ -122,6 +122,9 @@ static void configure(aloft__raft *r) {
   raft_set_snapshot_threshold(&r->raft, r->options.snapshot_entries);
   raft_set_snapshot_trailing(&r->raft, r->options.trailing_entries);
   raft_set_install_snapshot_timeout(&r->raft, 2 * TRANSFER_STALL_MS);
+  // A message that was lost is sent again after an election's time; twice that, and the member to
+  // be promoted is not there. No other change can begin before that is known.
+  raft_set_max_catch_up_round_duration(&r->raft, 2 * r->options.election_ms);
   raft_set_pre_vote(&r->raft, true);
 }
 
@@ -266,6 +269,7 @@ int aloft__raft_open(
     snprintf(text, ALOFT__RAFT_TEXT, "The data directory's path is longer than 894 bytes.");
     return -ENAMETOOLONG;
   }
+  aloft__raft_take_over_writes();
   aloft__raft *r = make(options, directory, wake, context);
   int status = aloft__raft_directory_open(r, text);
   if (status == 0 && set_up(r) != 0) {

@@ -42,6 +42,8 @@ public final class Node: Sendable {
   /// The loop that the node's links and callbacks live on.
   public let eventLoop: Aloft.EventLoop
   public let name: String
+  /// Which node owns what, for any thread: as of this node's last ``Event/slotsChanged``.
+  public let owners = SlotOwners()
   package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
@@ -87,6 +89,7 @@ public final class Node: Sendable {
         node.onCancelled = { [weak self] call in self?.cancelled(call) }
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
+        owners.table.set(node.core.state.slots)
         if let end = node.endReason { joining.end(end.text) }
         if node.core.status.isMember { joining.end(nil) }
       }
@@ -221,6 +224,11 @@ public final class Node: Sendable {
     case .stopped(let end):
       joining.end(end.text)
       leaving.end(end == .left ? nil : end.text)
+    case .slotsChanged:
+      // Told on the node's loop.
+      if let inner = box.withLock({ Carried($0.node) }).value {
+        owners.table.set(inner.core.state.slots)
+      }
     default: break
     }
     onEvent(Event(event))

@@ -29,6 +29,8 @@ package struct LinkOptions: Sendable {
   package var fragmentBytesMax = 256 << 10
   /// Bytes of an acknowledged stream that are kept until the peer has them.
   package var unacknowledgedMax = 4 << 20
+  /// Bytes of messages for mailboxes that wait on a stream for credit.
+  package var postsWaitingMax = 4 << 20
   /// Milliseconds.
   package var heartbeatInterval: UInt32 = 50
   package var handshakeTimeout: UInt32 = 2_000

@@ -102,6 +102,8 @@ package protocol LinkClient: AnyObject {
   /// A message: in place, good until the call returns.
   func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer)
+  /// Messages for mailboxes, in place, in order: to be read when called.
+  func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader)
   /// A call, to be answered with `reply` or `fail`, now or later.
   func called(_ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer)
   /// The caller no longer waits for the answer.
@@ -121,6 +123,7 @@ package protocol LinkClient: AnyObject {
 }
 
 extension LinkClient {
+  package func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {}
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {}
   package func writable(_ peer: LinkPeer, stream: UInt16) {}
   package func heard(_ peer: LinkPeer, at: UInt64) {}

@@ -4,39 +4,80 @@ import AloftQueue
 
 /// Messages to mailboxes of other nodes, and calls.
 ///
-/// A mailbox here stands for all of another node: what is sent to one of its mailboxes comes to the
-/// gateway, which passes it on to the link. While the link has no room the gateway waits, fills up,
-/// and senders are told `full`.
-final class Gateway: MailboxHandler, @unchecked Sendable {
+/// What this loop sends to a mailbox of another node is written to the link there and then. What
+/// other threads send comes through a mailbox, which stands for all of that node. While the link
+/// has no room this loop's senders are told `full`, and the mailbox waits and fills up, until its
+/// senders are told so, too.
+@safe
+final class Gateway: RemoteWay, @unchecked Sendable {
   // @unchecked: used on the home loop alone.
-  unowned let node: ClusterNode
+  // The node keeps its gateways, and closes them before it ends.
+  private unowned(unsafe) let node: ClusterNode
+  private let links: LinkTable
+  private let counts: UnsafeMutablePointer<NodeStatistics>
   let peer: LinkPeer
   let id: NodeID
   var mailbox = MailboxID(rawValue: 0)
   /// Taken from the mailbox, and not yet by the link.
-  var held: Message?
+  private var held: Message?
 
   init(_ node: ClusterNode, _ peer: LinkPeer) {
-    self.node = node
+    unsafe self.node = node
+    links = node.links
+    unsafe counts = node.counts
     self.peer = peer
     id = peer.id
     super.init()
   }
 
+  override func take(
+    _ bytes: UnsafeRawBufferPointer, tag: UInt64, to id: MailboxID, priority: UInt8
+  ) -> SendResult {
+    let post = unsafe Post(
+      mailbox: MailboxID(id, node: 0).rawValue, tag: tag, priority: priority, bytes)
+    switch links.post(to: peer, stream: NodeStream.messages, post) {
+    case .accepted:
+      unsafe counts.pointee.messagesOut &+= 1
+      return .accepted
+    case .wouldBlock: return .full
+    case .noLink: return .closed
+    case .tooLarge:
+      unsafe counts.pointee.messagesDropped += 1
+      return .accepted
+    }
+  }
+
   override func received(_ batch: inout MessageBatch) throws {
     while let message = batch.next() {
-      held = node.pass(message, through: self)
+      held = pass(message)
       if held != nil { return }
     }
+  }
+
+  /// Hands a message to the link; the answer is the message when there is no room.
+  private func pass(_ message: consuming Message) -> Message? {
+    let header = unsafe message.block.header
+    let (id, tag) = unsafe (header.pointee.target, header.pointee.tag)
+    let priority = unsafe header.pointee.priority
+    let result = unsafe message.withUnsafeBytes {
+      unsafe take($0, tag: tag, to: id, priority: priority)
+    }
+    if result == .full {
+      // `writable` wakes it.
+      unsafe node.loop.suspendMailbox(mailbox)
+      return message
+    }
+    if result == .closed { unsafe counts.pointee.messagesDropped += 1 }
+    return nil
   }
 
   /// The link has room again.
   func goOn() {
     if let message = held.take() {
-      held = node.pass(message, through: self)
+      held = pass(message)
       if held != nil { return }
     }
-    node.loop.resumeMailbox(mailbox)
+    unsafe node.loop.resumeMailbox(mailbox)
   }
 
   override func closed(_ mailbox: MailboxID, _ reason: MailboxCloseReason) { held = nil }
@@ -51,38 +92,25 @@ extension ClusterNode {
     guard let mailbox = try? loop.openMailbox(mailboxOptions, handler: gateway) else { return }
     gateway.mailbox = mailbox
     gateways[peer.id] = gateway
-    RemoteGateways.set(mailbox, for: peer.id.rawValue)
+    RemoteGateways.set(gateway, mailbox, for: peer.id.rawValue, on: loop)
   }
 
   func close(_ gateway: Gateway) {
-    RemoteGateways.remove(gateway.mailbox, for: gateway.id.rawValue)
+    RemoteGateways.remove(gateway.mailbox, for: gateway.id.rawValue, on: loop)
     loop.closeMailbox(gateway.mailbox)
   }
 
-  /// Hands a message to the link; the answer is the message when there is no room.
-  func pass(_ message: consuming Message, through gateway: Gateway) -> Message? {
-    let priority = unsafe message.block.header.pointee.priority
-    let result = unsafe message.withUnsafeBytes { bytes in
-      unsafe links.send(
-        to: gateway.peer, stream: NodeStream.messages, kind: NodeKind.message + priority, bytes)
+  package func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {
+    let loop = loop
+    var dropped = 0
+    while let post = posts.next() {
+      let result = unsafe loop.deliver(
+        copying: post.bytes, tag: post.tag, to: MailboxID(rawValue: post.mailbox),
+        priority: post.priority)
+      if result != .accepted { dropped += 1 }
     }
-    switch result {
-    case .accepted: statistics.messagesOut += 1
-    case .wouldBlock:
-      // `writable` wakes it.
-      loop.suspendMailbox(gateway.mailbox)
-      return message
-    case .noLink, .tooLarge: statistics.messagesDropped += 1
-    }
-    return nil
-  }
-
-  func receivedMessage(_ kind: UInt8, _ message: UnsafeRawBufferPointer) {
-    statistics.messagesIn += 1
-    let priority = kind &- NodeKind.message
-    if unsafe RemoteGateways.deliver(message, priority: priority) != .accepted {
-      statistics.messagesDropped += 1
-    }
+    unsafe counts.pointee.messagesIn &+= UInt64(posts.count)
+    unsafe counts.pointee.messagesDropped += UInt64(dropped)
   }
 
   // MARK: Calls

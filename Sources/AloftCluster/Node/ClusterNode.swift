@@ -23,6 +23,7 @@ package final class ClusterNode: @unchecked Sendable {
   var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
+  package let sessions: ClusterSessions
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
@@ -42,7 +43,8 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  package internal(set) var statistics = NodeStatistics()
+  /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
+  let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
@@ -53,14 +55,18 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
-    self.names = RemoteNames(names)
+    self.names = try RemoteNames(names, loop)
     var seed: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
     }
+    sessions = ClusterSessions(
+      options.sessionLimits, lease: options.timing.core.lease)
     // The address is not known before it is bound; the core wants it from its beginning.
     core = ClusterCore(
       description: MemberDescription(name: options.name, address: "-"),
@@ -74,13 +80,14 @@ package final class ClusterNode: @unchecked Sendable {
     guard description.isValid else {
       throw NodeError("the name, address or zone of the node is empty or too long: \(description)")
     }
-    guard self.names.claim() else {
-      throw NodeError("the runtime has a node: stop that one first, or make another runtime")
-    }
     core = ClusterCore(
       description: description, options: options.timing.core, seed: seed, start: begin(former))
     begin()
   }
+
+  deinit { unsafe counts.deallocate() }
+
+  package var statistics: NodeStatistics { unsafe counts.pointee }
 
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
@@ -115,16 +122,21 @@ package final class ClusterNode: @unchecked Sendable {
   private func begin() {
     keeper = self
     names.node = self
+    sessions.node = self
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { [weak self] in
-      self?.happened(.tick)
+    ) {
+      guard !self.isStopped else { return }
+      self.happened(.tick)
+      if !self.isStopped { self.sessions.tick() }
     }
     happened(.started)
   }
 
   /// Monotonic nanoseconds; not the turn's, which would be old after a long one.
+  package static func monotonicNow() -> UInt64 { now() }
+
   static func now() -> UInt64 {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
@@ -140,6 +152,7 @@ package final class ClusterNode: @unchecked Sendable {
     isPerforming = true
     while let action = core.nextAction() { perform(action) }
     isPerforming = false
+    if !isStopped { sessions.coreChanged() }
   }
 
   // MARK: What may change, and be looked at
@@ -181,8 +194,9 @@ package final class ClusterNode: @unchecked Sendable {
     guard !isStopped else { return }
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
-    for probe in probes.values { loop.reset(probe.connection) }
-    names.removeAll()
+    for probe in probes.values { probe.end() }
+    names.detach()
+    sessions.stop()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
     links.stop()
@@ -192,13 +206,12 @@ package final class ClusterNode: @unchecked Sendable {
     endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
-    log.onStopped = { [weak self] in self?.finished() }
+    log.onStopped = { self.finished() }
     log.stop()
   }
 
   private func finished() {
     log = nil
-    names.release()
     let told = whenStopped
     whenStopped = []
     onEvent = nil

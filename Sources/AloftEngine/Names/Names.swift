@@ -9,18 +9,16 @@ import Synchronization
 /// **Threads**: any, for all calls, unless they say otherwise.
 @safe
 package final class Names: DirectoryHost, @unchecked Sendable {
-  // @unchecked: all is immutable, but for `observers`; `directory` is any thread's.
+  // @unchecked: all is immutable, but for `observer`; `directory` is any thread's.
   /// Numbers of the runtime's loops: names belong to owners on these.
   private let numbers: InlineArray<4, UInt64>
   let loops: [EventLoop]
   let directory: Directory
   /// The directory's, for look-ups that count no reference.
   package let looker: NameLooker
-  private let isClaimed = Atomic<Bool>(false)
-  /// All that there ever were, for a thread may be about to call one; whoever has the claim adds.
-  private var observers: [NamesObserver] = []
-  /// The address of the one who observes; 0 for nobody.
-  private let observing = Atomic<UInt>(0)
+  /// Written once, before `isObserved` says so. To be read by whoever wrote it.
+  package private(set) var observer: NamesObserver?
+  private let isObserved = Atomic<Bool>(false)
 
   /// Before the loops start: they are told to report ends here.
   package init(loops: [EventLoop]) {
@@ -81,30 +79,16 @@ package final class Names: DirectoryHost, @unchecked Sendable {
 
   // MARK: The observer
 
-  /// Claims the right to observe, which one may have at a time. Any thread.
-  package func claimObservation() -> Bool {
-    !isClaimed.exchange(true, ordering: .acquiring)
-  }
-
-  /// Has all changes of names told from now on. For who has the claim.
+  /// Has all changes of names told from now on, for as long as the names live. Once.
   package func observe(_ observer: NamesObserver) {
-    observers.append(observer)
-    let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(observer).toOpaque())
-    observing.store(address, ordering: .releasing)
-  }
-
-  /// Gives the claim back; a change that is under way may still be told.
-  package func endObservation() {
-    observing.store(0, ordering: .relaxed)
-    isClaimed.store(false, ordering: .releasing)
+    precondition(self.observer == nil, "the names have an observer")
+    self.observer = observer
+    isObserved.store(true, ordering: .releasing)
   }
 
   @inline(__always)
   var observed: NamesObserver? {
-    // `observers` keeps it.
-    unsafe UnsafeRawPointer(bitPattern: observing.load(ordering: .acquiring)).map {
-      unsafe Unmanaged<NamesObserver>.fromOpaque($0).takeUnretainedValue()
-    }
+    isObserved.load(ordering: .acquiring) ? observer : nil
   }
 
   // MARK: Sections

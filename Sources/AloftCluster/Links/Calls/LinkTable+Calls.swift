@@ -142,9 +142,7 @@ extension LinkTable {
     let now = loop.turnTime / 1_000_000
     let delay = tick > now ? tick - now : 1
     if let timer = callTimer, loop.rearmTimer(timer, afterMilliseconds: delay) { return }
-    callTimer = loop.startTimer(afterMilliseconds: delay) { [weak self] in
-      self?.endOverdueCalls()
-    }
+    callTimer = loop.startTimer(afterMilliseconds: delay) { self.endOverdueCalls() }
   }
 
   func stopCallTimer() {

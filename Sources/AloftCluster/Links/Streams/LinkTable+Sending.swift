@@ -129,12 +129,7 @@ extension LinkTable {
     let stream = unsafe state.pointee.out.find(number)
     let length = type.extensionBytes + bytes.count
     guard unsafe mayWait(state, stream, type, length, isAcknowledged: isAcknowledged) else {
-      unsafe counts.pointee.wouldBlocks += 1
-      if unsafe !stream.pointee.isAwaited {
-        unsafe stream.pointee.isAwaited = true
-        unsafe state.pointee.awaited.append(number)
-      }
-      return .wouldBlock
+      return unsafe refuse(state, number, stream)
     }
     let block = MessageBlock.allocate(count: length)
     let memory = unsafe block.header.pointee.bytes

@@ -230,13 +230,15 @@ extension LinkTable {
     if let staging = unsafe state.pointee.staging { MessageBlock.release(staging) }
     unsafe state.pointee.staging = nil
     unsafe state.pointee.staged = 0
+    unsafe state.pointee.openMax = 0
+    unsafe state.pointee.waitingPosts = nil
     for block in unsafe state.pointee.outbox { MessageBlock.release(block) }
     unsafe state.pointee.outbox.removeAll()
     unsafe state.pointee.out.forEach { number, stream in
       guard !LinkStream.isAcknowledged(number) else { return }
       while let waiting = unsafe stream.pointee.removeFirst() {
+        unsafe counts.pointee.dropped += UInt64(waiting.messages)
         MessageBlock.release(waiting.block)
-        unsafe counts.pointee.dropped += 1
       }
     }
     unsafe state.pointee.inward.forEach { _, stream in unsafe stream.pointee.begin() }

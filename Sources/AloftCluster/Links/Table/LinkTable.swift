@@ -7,7 +7,7 @@ import AloftQueue
 ///
 /// All of it lives on one event loop, the home, and every call is made there; other threads come
 /// through `EventLoop.executeUnrefused`. Nothing blocks. The client is not retained: it calls
-/// `stop` before it goes.
+/// `stop` before it goes, and until then the loop's timers keep the table.
 @safe
 package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   // @unchecked: for closures that go to the loop, where alone it is used.
@@ -78,10 +78,11 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     unsafe counts.initialize(to: LinkStatistics())
     calls = CallTable(capacity: options.callsMax, now: loop.turnTime)
     super.init()
-    handler.table = self
+    unsafe handler.table = self
   }
 
   deinit {
+    unsafe handler.table = nil
     unsafe byID.deallocate()
     unsafe counts.deinitialize(count: 1)
     unsafe counts.deallocate()

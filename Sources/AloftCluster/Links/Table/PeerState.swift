@@ -22,6 +22,18 @@ struct PeerState: ~Copyable {
   var staged = 0
   /// Room in `staging`; 0 while nothing can be sent, so that one comparison tells all.
   var stagingMax = 0
+  // A record of posts that is open for more. It is the last in `staging` as long as `staged` is
+  // where it ends.
+  var openEnd = 0
+  var openStart = 0
+  /// Where it has to end; 0 when there is none.
+  var openMax = 0
+  var openStream: UInt16 = 0
+  /// The mailbox that its last message is for.
+  var openMailbox: UInt64 = 0
+  /// The block of posts that was the last to be begun, as long as it waits; and its last mailbox.
+  var waitingPosts: Waiting?
+  var waitingMailbox: UInt64 = 0
   /// Asked to be told of the turn's end.
   var isDirty = false
   /// Blocks that the connection had no room for.
