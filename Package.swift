@@ -202,6 +202,11 @@ let package = Package(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
       swiftSettings: strict),
 
+    // A distributed actor that is used from several processes.
+    .executableTarget(
+      name: "example-counter", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
+      path: "Benchmarks/example-counter", swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",

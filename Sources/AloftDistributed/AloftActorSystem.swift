@@ -23,7 +23,7 @@ import Synchronization
 /// }
 /// ```
 /// **Calls** of an actor of another node are carried out there, and answered. They are given up
-/// when the caller's task is cancelled, after a limit (``callLimit``, ``withCallLimit(_:_:)``), and
+/// when the caller's task is cancelled, after a limit (`Options.callLimit`, ``withCallLimit``), and
 /// at once when the link to the node ends: when its process dies, or the cluster takes it for dead.
 /// Whatever is in the way is an ``AloftActorError``; an error that the actor throws arrives as
 /// itself if it is `Codable`. A call is carried out at most once.
@@ -35,7 +35,7 @@ import Synchronization
 /// gone answers `noSuchActor`, as do those of a process that has ended, also when its node is back.
 ///
 /// **Who may call**: whoever is in the cluster. Types that a call names are looked up among those
-/// of this process, so have no types in it whose `init(from:)` does more than to read.
+/// of this process, so have none there whose `init(from:)` does more than to read.
 ///
 /// **Threads**: any.
 public final class AloftActorSystem: DistributedActorSystem {
