@@ -106,6 +106,10 @@ extension ClusterNode: LinkClient {
     case NodeKind.cluster:
       guard message.count == 8 else { return }
       peerClusters[peer.name] = unsafe UInt64(littleEndian: message.loadUnaligned(as: UInt64.self))
+      // It says so when it has a log, or is about to: that needn't wait for the next heartbeat.
+      if peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 {
+        log?.reach(peer.id)
+      }
     case NodeKind.log:
       // A node of a cluster that was founded anew under the same name is none of this one.
       guard peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 else { return }
