@@ -6,7 +6,7 @@ package struct SessionEntryHeader: Hashable, Sendable {
   package var incarnation: Incarnation
   /// The owner's own count of entries, from 1 on in each of its lives, without a gap.
   package var sequence: UInt64
-  /// The last change of slots that the owner knew when its operations were asked for.
+  /// The last change of members or slots that the owner knew when its operations were asked for.
   package var epoch: Epoch
   package var operations: UInt32
 

@@ -15,10 +15,10 @@ extension SessionOwner {
       self.identity = identity
     }
     store.clusterChanged(state, index: index)
-    if state.slotsEpoch != epoch {
+    if state.epoch != epoch {
       // What was asked for before was asked of who owned what then.
       closeEntry()
-      epoch = state.slotsEpoch
+      epoch = state.epoch
     }
     noteOwners(before)
     noteOwners(store.fence)

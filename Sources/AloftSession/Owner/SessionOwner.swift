@@ -27,7 +27,7 @@ package final class SessionOwner {
 
   /// Which life of which node this is.
   package internal(set) var identity = NodeIdentity.none
-  /// The last change of slots that was applied.
+  /// The last change of members or slots that was applied: to be announced.
   package internal(set) var epoch = Epoch(rawValue: 0)
   var slots = OwnedSlots()
   /// By slot: operations that are on their way.
