@@ -34,9 +34,11 @@ struct ClusterStories {
           return status.members.allSatisfy { (5_461...5_462).contains($0.slots) }
         }
       }
-      var leaders: Set<Int> = []
-      for node in nodes { leaders.insert(await node.node.status()?.leader ?? 0) }
-      #expect(leaders.count == 1 && !leaders.contains(0))
+      try await eventually("all follow one leader") {
+        var leaders: Set<Int?> = []
+        for node in nodes { leaders.insert(await node.node.status()?.leader) }
+        return leaders.count == 1 && leaders.first != .some(nil)
+      }
     }
   }
 

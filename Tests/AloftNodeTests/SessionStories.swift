@@ -133,9 +133,14 @@ struct SessionStories {
         state: [2], principal: user, idleTimeout: .milliseconds(150))
       let attachment = try await kept.attach()
       #expect(attachment.contents.state == [1])
+      let brief = try await left.attach()
       // Reading it would be to use it: the store of the other node tells.
+      try await eventually("both are known") {
+        await nodes[1].node.sessions.list(principal: user).count == 2
+      }
+      brief.detach()
       try await eventually("one is over") {
-        await nodes[1].node.sessions.list(principal: user).count <= 1
+        await nodes[1].node.sessions.list(principal: user) == [kept.id]
       }
       #expect(try await sessions.get(left.id, principal: user) == nil)
       #expect(try await sessions.get(kept.id, principal: user) != nil)

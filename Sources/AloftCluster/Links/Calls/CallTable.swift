@@ -1,7 +1,7 @@
 import AloftAtomics
 
-/// Who hears of a call's end: a closure, or the table's taker, by a word that says which call it is.
-/// The word costs no memory.
+/// Who hears of a call's end: a closure, or the table's taker, by a word that says which call it
+/// is. The word costs no memory.
 enum CallOwner {
   case closure((CallOutcome) -> Void)
   case word(UInt32)
