@@ -2,8 +2,8 @@ import AloftAtomics
 package import AloftQueue
 import Synchronization
 
-/// Sends from one thread that is no loop's, and gathers what it sends: up to 256 messages for a
-/// loop take one exchange on its inbox instead of one each. Keeps the loops alive.
+/// Sends from one thread that is no loop's, and gathers: up to 256 messages for a loop take one
+/// exchange on its inbox instead of one each. Keeps the loops alive.
 ///
 /// One thread at a time. What was accepted is on its way when `flush` says so, or 256 messages
 /// later at the latest; `deinit` flushes, and then nothing is refused.
