@@ -35,6 +35,7 @@ static void on_closed(struct raft *raft) {
   aloft__raft *r = raft->data;
   uv_close((uv_handle_t *)&r->async, NULL);
   uv_close((uv_handle_t *)&r->idle, NULL);
+  uv_close((uv_handle_t *)&r->news, NULL);
   uv_close((uv_handle_t *)&r->prepare, NULL);
   r->finished = true;
 }
@@ -90,6 +91,8 @@ static int set_up(aloft__raft *r) {
   uv_async_init(&r->loop, &r->async, on_async);
   uv_prepare_init(&r->loop, &r->prepare);
   uv_idle_init(&r->loop, &r->idle);
+  uv_timer_init(&r->loop, &r->news);
+  r->news.data = r;
   r->prepare.data = r;
   r->transport = (struct raft_uv_transport){
     .init = transport_init, .listen = transport_listen, .connect = transport_connect,

@@ -32,7 +32,7 @@ extension Node {
   /// Has calls of other nodes told to `handler`, on the node's loop; it must not block. Without one
   /// they are refused.
   public func onCall(_ handler: @escaping @Sendable (IncomingCall, RawSpan) -> Void) {
-    box.withLock { $0.handler = handler }
+    calls.setHandler(handler, on: eventLoop)
   }
 
   /// The same for calls of distributed actors. `cancelled` is told of those whose callers no longer
@@ -41,22 +41,7 @@ extension Node {
     _ handler: @escaping @Sendable (IncomingCall, RawSpan) -> Void,
     cancelled: @escaping @Sendable (IncomingCall.Key) -> Void
   ) {
-    box.withLock {
-      $0.actorHandler = handler
-      $0.actorCancelled = cancelled
-    }
-  }
-
-  func called(_ call: NodeCall, _ bytes: UnsafeRawBufferPointer) {
-    let (node, handler) = box.withLock { box in
-      (Carried(box.node), call.kind == CallKind.application ? box.handler : box.actorHandler)
-    }
-    guard let inner = node.value else { return }
-    guard let handler, call.kind <= CallKind.actor else {
-      _ = unsafe inner.refuse(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
-      return
-    }
-    unsafe handler(IncomingCall(call, node), bytes.bytes)
+    calls.setActorHandler(handler, cancelled: cancelled)
   }
 
   /// Answers a call from any thread. Each call is answered once, so what waits is bounded by the
@@ -65,18 +50,17 @@ extension Node {
     eventLoop.engineLoop.executeUnrefused { unsafe call.reply(bytes.span.bytes) }
   }
 
-  func cancelled(_ call: NodeCall) {
-    box.withLock { $0.actorCancelled }?(IncomingCall.Key(call))
-  }
-
   /// A call of another node's, to be answered once, on this node's loop.
   public struct IncomingCall: Sendable {
-    private let call: NodeCall
-    private let node: Carried
+    private let call: AloftCluster.IncomingCall
+    private let number: UInt8
+    private let calls: NodeCalls
 
-    init(_ call: NodeCall, _ node: Carried) {
+    @inline(__always)
+    init(_ call: AloftCluster.IncomingCall, from: UInt8, _ calls: NodeCalls) {
       self.call = call
-      self.node = node
+      self.number = from
+      self.calls = calls
     }
 
     /// Which call it is, among those of all nodes.
@@ -84,26 +68,21 @@ extension Node {
       private let number: UInt64
       private let link: UInt64
 
-      init(_ call: NodeCall) {
-        number = call.words.0
-        link = call.words.1
+      init(_ number: UInt64, _ link: UInt64) {
+        self.number = number
+        self.link = link
       }
     }
 
-    package var key: Key { Key(call) }
+    package var key: Key { Key(call.words.0, call.words.1) }
 
     /// Which node calls.
-    public var from: Int { Int(call.from.rawValue) }
+    public var from: Int { Int(number) }
 
-    public func reply(_ bytes: RawSpan) {
-      _ = unsafe bytes.withUnsafeBytes { unsafe node.value?.answer(call, $0) }
-    }
+    public func reply(_ bytes: RawSpan) { calls.reply(call, bytes) }
 
     /// Refuses, with a code of your own; 1 is taken.
-    public func refuse(code: UInt8) {
-      _ = unsafe node.value?.refuse(
-        call, code: code, UnsafeRawBufferPointer(start: nil, count: 0))
-    }
+    public func refuse(code: UInt8) { calls.refuse(call, code: code) }
   }
 
   /// Calls another node and answers what it replied. Any thread; suspends. When the task is
@@ -125,7 +104,7 @@ extension Node {
         let reply = unsafe AwaitedCall.Reply(continuation)
         loop.executeUnrefused { [self] in
           guard awaited.begins(reply) else { return }
-          let started = unsafe start(node, kind: kind, bytes.span.bytes, within: limit) {
+          let started = unsafe calls.begin(node, kind: kind, bytes.span.bytes, within: limit) {
             bytes, error in
             awaited.end()
             if let error { return reply.fail(error) }
@@ -147,45 +126,6 @@ extension Node {
     _ node: Int, _ bytes: RawSpan, within limit: Duration = .seconds(5),
     _ answer: @escaping (_ reply: RawSpan, _ error: NodeCallError?) -> Void
   ) {
-    _ = start(node, kind: CallKind.application, bytes, within: limit, answer)
-  }
-
-  /// Nil when `answer` was told already why the call can't be made.
-  private func start(
-    _ node: Int, kind: UInt8, _ bytes: RawSpan, within limit: Duration,
-    _ answer: @escaping (_ reply: RawSpan, _ error: NodeCallError?) -> Void
-  ) -> CallID? {
-    let inner = box.withLock { Carried($0.node) }.value
-    guard let inner, let number = UInt8(exactly: node), number != 0 else {
-      Self.fail(.noLink, answer)
-      return nil
-    }
-    let seconds = Double(limit.components.seconds) + Double(limit.components.attoseconds) / 1e18
-    let milliseconds = UInt32(clamping: Int64(max(1, min(seconds * 1_000, 4e9))))
-    let start = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe inner.call(
-        NodeID(rawValue: number), kind: kind, bytes, milliseconds: milliseconds
-      ) { outcome in
-        switch outcome {
-        case .reply(let bytes): unsafe answer(bytes.bytes, nil)
-        case .failed(let code, _): Self.fail(.refused(code: code), answer)
-        case .timedOut: Self.fail(.timedOut, answer)
-        case .linkDown: Self.fail(.linkDown, answer)
-        }
-      }
-    }
-    switch start {
-    case .started(let call): return call
-    case .wouldBlock, .tooMany: Self.fail(.busy, answer)
-    case .noLink: Self.fail(.noLink, answer)
-    case .tooLarge: Self.fail(.tooLarge, answer)
-    }
-    return nil
-  }
-
-  private static func fail(
-    _ error: NodeCallError, _ answer: (RawSpan, NodeCallError?) -> Void
-  ) {
-    unsafe answer(UnsafeRawBufferPointer(start: nil, count: 0).bytes, error)
+    calls.call(node, bytes, within: limit, answer)
   }
 }

@@ -49,6 +49,7 @@ public final class Node: Sendable {
   private let listener: Int
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
+  let calls = NodeCalls()
   private let joining = Waiter()
   private let leaving = Waiter()
 
@@ -56,9 +57,6 @@ public final class Node: Sendable {
   struct Box: @unchecked Sendable {
     // @unchecked: see above.
     var node: ClusterNode?
-    var handler: CallHandler?
-    var actorHandler: CallHandler?
-    var actorCancelled: (@Sendable (IncomingCall.Key) -> Void)?
   }
 
   init(
@@ -82,11 +80,9 @@ public final class Node: Sendable {
         let node = try ClusterNode(
           inner, on: core, names: runtime.engineNames, listener: UInt16(listener))
         node.onEvent = { [weak self] in self?.happened($0) }
-        unsafe node.onCall = { [weak self] call, bytes in
-          guard let self else { return }
-          unsafe called(call, bytes)
-        }
-        node.onCancelled = { [weak self] call in self?.cancelled(call) }
+        node.onCancelled = { [calls] call in calls.cancelled(call) }
+        node.callTaker = calls
+        calls.set(node)
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
         owners.table.set(node.core.state.slots)
@@ -115,9 +111,12 @@ public final class Node: Sendable {
     }
     guard node.value != nil else { return }
     unsafe await withUnsafeContinuation { continuation in
-      eventLoop.engineLoop.executeUnrefused {
+      eventLoop.engineLoop.executeUnrefused { [calls] in
         guard let inner = node.value else { return unsafe continuation.resume() }
-        inner.stop { unsafe continuation.resume() }
+        inner.stop { [calls] in
+          calls.set(nil)
+          unsafe continuation.resume()
+        }
       }
     }
     await runtime.closeListener(listener)

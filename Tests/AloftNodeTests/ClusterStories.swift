@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import Foundation
 import Synchronization
 import Testing
 
@@ -62,6 +63,57 @@ struct ClusterStories {
         try await eventually("the name has gone") {
           node.runtime.registry.lookUp("orders") == nil
         }
+      }
+    }
+  }
+
+  @Test(
+    "Many messages to another node, from its loop, from another and from a thread: all, in order",
+    arguments: [0, 1])
+  func messages(receivingLoop: Int) async throws {
+    try await withCluster(["a", "b"], eventLoops: 2) { nodes, _ in
+      let heard = Heard()
+      let (from, to) = (nodes[0].runtime, nodes[1].runtime)
+      let mailbox = try await to.mailbox(on: to.eventLoops[receivingLoop], handler: heard)
+      try to.registry.register("sink", mailbox)
+      try await eventually("a knows the name") { from.registry.lookUp("sink") != nil }
+      guard case .mailbox(let target)? = from.registry.lookUp("sink") else { return }
+      let count = 30_000
+      for (sender, loop) in from.eventLoops.enumerated() {
+        try Burst(target, sender: UInt8(sender), count: count).begin(on: loop)
+      }
+      let thread = Thread {
+        let burst = Burst(target, sender: 2, count: count)
+        while !burst.go() { usleep(100) }
+      }
+      thread.start()
+      try await eventually("all have arrived") { heard.count >= 3 * count }
+      #expect(heard.count == 3 * count)
+      #expect(heard.disorders == 0)
+    }
+  }
+
+  @Test("A large message to another node arrives whole, and none passes another")
+  func large() async throws {
+    try await withCluster(["a", "b"], eventLoops: 2) { nodes, _ in
+      let lengths = Lengths()
+      let mailbox = try await nodes[1].runtime.mailbox(handler: lengths)
+      try nodes[1].runtime.registry.register("sink", mailbox)
+      try await eventually("a knows the name") {
+        nodes[0].runtime.registry.lookUp("sink") != nil
+      }
+      let sent = [1, 300_000, 2, 70_000, 16_384, 3, 1 << 20, 0, 64]
+      for loop in nodes[0].runtime.eventLoops {
+        let runtime = nodes[0].runtime
+        try await loop.run {
+          for count in sent {
+            let message = Message(copying: [UInt8](repeating: 7, count: count))
+            #expect(runtime.registry.send(message, to: "sink") == .accepted)
+          }
+        }
+        try await eventually("all have arrived") { lengths.all.count >= sent.count }
+        #expect(lengths.all == sent)
+        lengths.forget()
       }
     }
   }
@@ -194,6 +246,51 @@ struct ClusterStories {
         })
       #expect(await nodes[0].node.status()?.members.count == 1)
     }
+  }
+}
+
+/// Numbered messages, as many at a time as are taken.
+private final class Burst: @unchecked Sendable {
+  // @unchecked: used on one thread.
+  private let target: Mailbox
+  private let sender: UInt8
+  private let count: Int
+  private var sent = 0
+
+  init(_ target: Mailbox, sender: UInt8, count: Int) {
+    self.target = target
+    self.sender = sender
+    self.count = count
+  }
+
+  func begin(on loop: EventLoop) throws {
+    try loop.execute { if !self.go() { try? self.begin(on: loop) } }
+  }
+
+  /// Whether all have been sent.
+  func go() -> Bool {
+    for _ in 0..<2_000 where sent < count {
+      let bytes = [sender, UInt8(sent & 255), UInt8(sent >> 8)]
+      // By both ways of sending.
+      let result =
+        sent % 3 == 0 ? target.send(Message(copying: bytes)) : target.send(bytes.span.bytes)
+      guard result == .accepted else { return false }
+      sent += 1
+    }
+    return sent == count
+  }
+}
+
+/// Keeps the lengths of what comes.
+private final class Lengths: MailboxHandler {
+  private let heard = Mutex<[Int]>([])
+  var all: [Int] { heard.withLock { $0 } }
+  func forget() { heard.withLock { $0 = [] } }
+
+  func received(_ mailbox: Mailbox, _ message: consuming Message) {
+    let count = message.count
+    let isWhole = message.withUnsafeBytes { $0.allSatisfy { $0 == 7 } }
+    heard.withLock { $0.append(isWhole ? count : -1) }
   }
 }
 

@@ -68,7 +68,8 @@ struct SessionStories {
       let moved = made.count { session in
         session.id.slot.map { nodes[0].node.owners[Int($0.rawValue)] == lost } ?? false
       }
-      #expect((19...21).contains(moved), "a third is on each node: \(moved)")
+      // Each node mints by what it knows at that moment.
+      #expect((16...24).contains(moved), "about a third is on each node: \(moved)")
       await nodes[2].end()
       for (number, session) in made.enumerated() {
         let found = try #require(try await nodes[number % 2].node.sessions.get(session.id))

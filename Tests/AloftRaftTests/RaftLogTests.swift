@@ -40,8 +40,8 @@ import Testing
     let one = try world.start(1, bootstraps: true)
     try #require(world.until { one.isSelf })
     #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
-    #expect(!(try hasContexts()))
-    // What is looked for would be seen.
+    #expect(try !hasContexts())
+    // What is looked for would be seen: io_setup and io_destroy, by their numbers.
     typealias Call = @convention(c) (Int, Int, UnsafeMutablePointer<Int>?) -> Int
     let call = unsafeBitCast(try #require(dlsym(nil, "syscall")), to: Call.self)
     #if arch(x86_64)
@@ -66,6 +66,36 @@ import Testing
       if strstr(line, "[aio]") != nil { isFound = true }
     }
     return isFound
+  }
+
+  @Test("Nothing that a member lacks waits for a heartbeat: entries, or that they are committed")
+  func prompt() throws {
+    let world = try RaftWorld()
+    let slow = { (options: inout RaftLogOptions) in
+      options.timing = RaftTiming(electionMilliseconds: 120_000, heartbeatMilliseconds: 60_000)
+    }
+    try world.form(3, slow)
+    #expect(try world.outcome { $0.propose([1, 2], token: $1) }?.isCommitted == true)
+    try #require(
+      world.until {
+        (1...3).allSatisfy { world.members[$0]?.applied.values.contains([1, 2]) == true }
+      })
+    // One that comes later than what was sent to it.
+    let leader = try #require(try world.on { world.leader })
+    nonisolated(unsafe) var hasSent = false
+    try world.on {
+      world.filter = { [unowned world] _, to, _ in
+        hasSent = hasSent || to == 4
+        world.noteChange()
+        return true
+      }
+      leader.log?.change(.add(NodeID(rawValue: 4), role: .standby), token: 1_000)
+    }
+    try #require(world.until { hasSent })
+    try world.start(4, slow)
+    try world.on { leader.log?.reach(NodeID(rawValue: 4)) }
+    try #require(world.until { world.members[4]?.applied.values.contains([1, 2]) == true })
+    try world.finish()
   }
 
   @Test("Entries of any length come back as they were", arguments: [0, 1, 7, 8, 9, 4_096, 1 << 20])

@@ -2,12 +2,12 @@ package import AloftEngine
 package import AloftMembership
 
 /// Streams between nodes: order is kept within one.
-enum NodeStream {
+package enum NodeStream {
   static let control: UInt16 = 0
   static let log: UInt16 = 1
   static let names: UInt16 = 2
   static let messages: UInt16 = 3
-  static let calls: UInt16 = 4
+  package static let calls: UInt16 = 4
   /// The sessions' entries on their way to the leader, and requests on their way to owners.
   static let entries: UInt16 = 5
   static let sessions: UInt16 = 6
@@ -106,6 +106,10 @@ extension ClusterNode: LinkClient {
     case NodeKind.cluster:
       guard message.count == 8 else { return }
       peerClusters[peer.name] = unsafe UInt64(littleEndian: message.loadUnaligned(as: UInt64.self))
+      // It says so when it has a log, or is about to: that needn't wait for the next heartbeat.
+      if peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 {
+        log?.reach(peer.id)
+      }
     case NodeKind.log:
       // A node of a cluster that was founded anew under the same name is none of this one.
       guard peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 else { return }

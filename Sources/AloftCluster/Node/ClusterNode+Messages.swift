@@ -2,7 +2,7 @@ import AloftEngine
 package import AloftMembership
 import AloftQueue
 
-/// Messages to mailboxes of other nodes, and calls.
+/// Messages to mailboxes of other nodes.
 ///
 /// What this loop sends to a mailbox of another node is written to the link there and then. What
 /// other threads send comes through a mailbox, which stands for all of that node. While the link
@@ -100,19 +100,6 @@ extension ClusterNode {
     loop.closeMailbox(gateway.mailbox)
   }
 
-  package func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {
-    let loop = loop
-    var dropped = 0
-    while let post = posts.next() {
-      let result = unsafe loop.deliver(
-        copying: post.bytes, tag: post.tag, to: MailboxID(rawValue: post.mailbox),
-        priority: post.priority)
-      if result != .accepted { dropped += 1 }
-    }
-    unsafe counts.pointee.messagesIn &+= UInt64(posts.count)
-    unsafe counts.pointee.messagesDropped += UInt64(dropped)
-  }
-
   // MARK: Calls
 
   /// Calls a node; see `LinkTable.call`.
@@ -154,10 +141,7 @@ package struct NodeCall: Hashable, Sendable {
 
   /// Which call it is, and enough to answer it: the same when it comes and when it is cancelled.
   package var words: (UInt64, UInt64, UInt64) {
-    (
-      call.number, UInt64(call.peer) << 32 | UInt64(call.link),
-      UInt64(call.stream) << 8 | UInt64(from.rawValue)
-    )
+    (call.words.0, call.words.1, UInt64(call.stream) << 8 | UInt64(from.rawValue))
   }
 
   /// To answer. Any words are safe: those that name no call are not heard.
@@ -167,4 +151,9 @@ package struct NodeCall: Hashable, Sendable {
       stream: UInt16(truncatingIfNeeded: words.2 >> 8), kind: 0, timeout: 0)
     from = NodeID(rawValue: UInt8(truncatingIfNeeded: words.2))
   }
+}
+
+extension IncomingCall {
+  /// Which call it is, among those of all links.
+  package var words: (UInt64, UInt64) { (number, UInt64(peer) << 32 | UInt64(link)) }
 }

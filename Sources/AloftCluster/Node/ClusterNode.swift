@@ -19,13 +19,18 @@ package final class ClusterNode: @unchecked Sendable {
   package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
   /// The caller no longer waits for the answer.
   package var onCancelled: ((NodeCall) -> Void)?
+  /// Who takes calls and makes them; kept until the node has stopped.
+  package var callTaker: CallTaker? {
+    didSet { links.setCallTaker(callTaker) }
+  }
   let store: NodeStore
-  var links: LinkTable!
+  package internal(set) var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
   package let sessions: ClusterSessions
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
+  var arrears: [ObjectIdentifier: Arrears] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
   var strangersMet: UInt64 = 0
   /// The number of the cluster that a peer says it is in, by the peer's name.
@@ -217,6 +222,7 @@ package final class ClusterNode: @unchecked Sendable {
     onEvent = nil
     unsafe onCall = nil
     onCancelled = nil
+    callTaker = nil
     for body in told { body() }
     release()
   }

@@ -108,7 +108,9 @@ extension SessionOwner {
     unsafe entry.bytes.withUnsafeBytes { bytes in
       var reader = unsafe RawReader(bytes)
       _ = try? SessionEntryHeader(&reader)
-      while let view = try? OperationView(&reader) { numbers.append(store.number(of: view.head.id)) }
+      while let view = try? OperationView(&reader) {
+        numbers.append(store.number(of: view.head.id))
+      }
     }
     for (position, number) in numbers.enumerated() {
       entry.operations[position].number = number

@@ -54,6 +54,7 @@ extension LinkTable {
     if number == peers.count { peers.append(nil) }
     let peer = LinkPeer(hello, number: UInt32(number), address: connection.address)
     peers[number] = peer
+    unsafe byNumber.pointee.set(UInt32(number), peer.state)
     byName[hello.name] = peer
     return peer
   }
@@ -69,6 +70,8 @@ extension LinkTable {
     unsafe state.pointee.isDialledHere = connection.role == .dialler
     unsafe state.pointee.linkNumber = number
     unsafe state.pointee.frameMax = min(options.frameMax, Int(hello.frameMax))
+    unsafe state.pointee.wholeMax = unsafe min(
+      Self.gatheredMax, RecordHeader.bytes + state.pointee.frameMax)
     unsafe state.pointee.messageMax = min(options.messageMax, Int(hello.messageMax))
     unsafe state.pointee.windowOut = Int(hello.creditBytes)
     unsafe state.pointee.assemblyRoom = Int(min(hello.reassemblyMax, 1 << 40))

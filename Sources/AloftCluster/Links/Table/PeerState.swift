@@ -2,6 +2,42 @@ import AloftEngine
 import AloftMembership
 import AloftQueue
 
+/// Peers' states by their places in the table.
+@safe
+struct PeerNumbers: ~Copyable {
+  private var places: UnsafeMutablePointer<UnsafeMutablePointer<PeerState>?>
+  private var capacity = 16
+
+  init() {
+    unsafe places = .allocate(capacity: 16)
+    unsafe places.initialize(repeating: nil, count: 16)
+  }
+
+  deinit { unsafe places.deallocate() }
+
+  @inline(__always)
+  func find(_ number: UInt32) -> UnsafeMutablePointer<PeerState>? {
+    Int(number) < capacity ? unsafe places[Int(number)] : nil
+  }
+
+  mutating func set(_ number: UInt32, _ state: UnsafeMutablePointer<PeerState>?) {
+    while Int(number) >= capacity { grow() }
+    unsafe places[Int(number)] = unsafe state
+  }
+}
+
+extension PeerNumbers {
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<UnsafeMutablePointer<PeerState>?>.allocate(
+      capacity: capacity * 2)
+    unsafe larger.update(from: places, count: capacity)
+    unsafe (larger + capacity).initialize(repeating: nil, count: capacity)
+    unsafe places.deallocate()
+    unsafe places = unsafe larger
+    capacity *= 2
+  }
+}
+
 /// What a message to or from a peer touches, in one place behind one pointer: class properties
 /// would pay for an exclusivity check at each access.
 @safe
@@ -41,6 +77,8 @@ struct PeerState: ~Copyable {
   var isBlocked = false
   /// What was agreed: most payload bytes of a record and bytes of a message, and the peer's room.
   var frameMax = 0
+  /// Bytes of a record that is written into the staging block as it is sent.
+  var wholeMax = 0
   var messageMax = 0
   var windowOut = 0
   var assemblyRoom = 0
