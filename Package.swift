@@ -61,7 +61,8 @@ let package = Package(
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop", "CSources/openssl",
+        "Benchmarks", "CHANGELOG.md", "CSources/abi/aloft.map", "CSources/abi/aloft_node.map",
+        "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
         "script",
       ],

@@ -70,7 +70,10 @@ final class ClusterHandle: @unchecked Sendable {
     node.onEvent = { [self] event in happened(event) }
     if callbacks.servesCalls {
       unsafe node.onCall = { [self] call, bytes in
-        unsafe callbacks.call(pointer, call, bytes)
+        // Other kinds are for what a Swift node has beyond this one.
+        if call.kind == 0 { return unsafe callbacks.call(pointer, call, bytes) }
+        _ = unsafe self.node?.refuse(
+          call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
       }
       node.onCancelled = { [self] call in unsafe callbacks.cancelled(pointer, call) }
     }

@@ -79,6 +79,28 @@ struct HeaderTests {
     #expect(exported.subtracting(declared).isEmpty, "there, and not declared")
   }
 
+  /// Names in a linker's version script: what programs were linked with.
+  static func listed(_ text: String) -> Set<String> {
+    Set(
+      text.split(separator: "\n").compactMap { line in
+        let words = line.split { " ;".contains($0) }
+        return words.count == 1 && words[0].hasPrefix("aloft_") ? String(words[0]) : nil
+      })
+  }
+
+  @Test(
+    "The lists of what the libraries export are the headers' functions",
+    arguments: [("aloft.map", headers), ("aloft_node.map", nodeHeaders)])
+  func lists(map: String, headers: [String]) throws {
+    let declared = try headers.reduce(into: Set<String>()) { all, header in
+      let file = Self.include.appendingPathComponent(header)
+      all.formUnion(Self.declared(try String(contentsOf: file, encoding: .utf8)))
+    }
+    let file = Workbench.root.appendingPathComponent("CSources/abi/\(map)")
+    let listed = Self.listed(try String(contentsOf: file, encoding: .utf8))
+    #expect(declared == listed, "a new function goes to the end of \(map), and none is taken away")
+  }
+
   @Test("What nodes need is the node library's need alone")
   func needs() throws {
     let plain = try Workbench.run("readelf", ["-d", Workbench.library.path])

@@ -30,7 +30,7 @@ struct LinkageTests {
 
   @Test(
     "Nothing of Foundation is loaded with Aloft",
-    arguments: ["example-echo", "libAloftC.so", "libAloftNodeC.so"])
+    arguments: ["example-echo", "example-counter", "libAloftC.so", "libAloftNodeC.so"])
   func foundation(product: String) throws {
     let path = Self.products.appendingPathComponent(product).path
     let direct = Self.needed(try Tool.output("readelf", ["-d", path]))

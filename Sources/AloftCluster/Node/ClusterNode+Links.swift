@@ -134,7 +134,7 @@ extension ClusterNode: LinkClient {
   }
 
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
-    onCancelled?(NodeCall(call: call, from: peer.id))
+    if call.stream == NodeStream.calls { onCancelled?(NodeCall(call: call, from: peer.id)) }
   }
 }
 
