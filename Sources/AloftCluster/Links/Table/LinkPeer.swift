@@ -16,6 +16,8 @@ package final class LinkPeer: @unchecked Sendable {
   let state: UnsafeMutablePointer<PeerState>
   weak var heartbeats: LinkConnection?
   var heartbeatAttempts: UInt32 = 0
+  /// Sent since something came.
+  var silentHeartbeats: UInt32 = 0
 
   init(_ hello: Hello, number: UInt32, address: SocketAddress?) {
     name = hello.name

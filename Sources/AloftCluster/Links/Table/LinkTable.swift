@@ -14,7 +14,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   package let loop: EventLoop
   package let options: LinkOptions
   unowned(unsafe) let client: any LinkClient
-  let handler = LinkHandler()
+  let handler: LinkHandler
   /// Drawn anew by each table: the same node after a restart is another life.
   package let life: UInt64
   var keys: ClusterKeys
@@ -63,6 +63,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     try options.check()
     self.loop = loop
     self.options = options
+    handler = LinkHandler(connectTimeout: options.connectTimeout)
     unsafe self.client = client
     keys = try ClusterKeys(options.keys)
     tls = if let given = options.tls { try TLSContext(given) } else { nil }
