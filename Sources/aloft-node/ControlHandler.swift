@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import Synchronization
 
 /// The control socket: a line asked, lines answered, the last of which is empty.
 final class ControlHandler: ConnectionHandler {
@@ -21,6 +22,7 @@ final class ControlHandler: ConnectionHandler {
     }
     let words = text.dropLast().split(separator: " ").map(String.init)
     let loop = EventLoop.current
+    if words == ["leave"] { signals.isLeaving.store(true, ordering: .releasing) }
     Task { [node, signals] in
       let answer = await Self.answer(words, node)
       try? loop?.execute {

@@ -38,9 +38,17 @@ struct RunCommand: AsyncParsableCommand {
     // Before any thread is made, so that all have it.
     let signals = try Signals()
     let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: 4_096))
+    // Why it ended by itself: whoever started it should know.
+    let end = Mutex<String?>(nil)
     let node: Node
     do {
-      node = try await runtime.join(options) { Self.note($0) }
+      node = try await runtime.join(options) { event in
+        Self.note(event)
+        if case .stopped(let reason) = event, !signals.isLeaving.load(ordering: .acquiring) {
+          end.withLock { $0 = reason }
+          signals.stop()
+        }
+      }
     } catch {
       await runtime.shutdown(within: .zero)
       throw error
@@ -55,6 +63,7 @@ struct RunCommand: AsyncParsableCommand {
     await signals.wait()
     await node.shutdown()
     await runtime.shutdown(within: .seconds(5))
+    if let reason = end.withLock({ $0 }) { throw ValidationError(reason) }
   }
 
   /// On the node's loop: standard output is where an operator looks.
@@ -133,6 +142,8 @@ struct RunCommand: AsyncParsableCommand {
 /// Waits for SIGTERM or SIGINT, or for `stop`.
 final class Signals: Sendable {
   private let ends: [Int32]
+  /// Its end will be no failure: it was asked to leave.
+  let isLeaving = Atomic<Bool>(false)
 
   /// Blocks the two for all threads that are made from now on; one of its own reads them.
   init() throws {

@@ -10,16 +10,20 @@ final class NodeWork: Sendable {
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
+  private let chaosSink = ChaosSink()
+  private let chaosLoad = Mutex<ChaosLoad?>(nil)
   /// Members that are up, as told.
   private let up = Mutex<Set<Node.Peer>>([])
 
   init(_ runtime: Runtime, _ name: String) throws {
     self.runtime = runtime
     self.name = name
-    let (sink, name) = (self.sink, name)
+    let (sink, chaosSink, name) = (self.sink, self.chaosSink, name)
     try waitFor {
       let mailbox = try await runtime.mailbox(on: runtime.eventLoops[0], handler: sink)
       try runtime.registry.register("sink-\(name)", mailbox)
+      let other = try await runtime.mailbox(on: runtime.eventLoops[0], handler: chaosSink)
+      try runtime.registry.register("chaos-\(name)", other)
     }
   }
 
@@ -33,6 +37,8 @@ final class NodeWork: Sendable {
       RoleOutput.say("dead \(peer.node) \(now)")
       RoleOutput.say("up \(up.withLock { $0.remove(peer); return $0.count }) \(now)")
     case .dead(let peer): RoleOutput.say("dead \(peer.node) \(now)")
+    case .accepting(let isAccepting): RoleOutput.say("accepting \(isAccepting ? 1 : 0) \(now)")
+    case .slotsChanged: Task { await tellSlots() }
     case .stopped(let reason): RoleOutput.say("stopped \(reason)")
     default: break
     }
@@ -55,6 +61,8 @@ final class NodeWork: Sendable {
     case ("heard", 1):
       try await sink.wait(for: numbers[0])
       return "heard \(sink.count)"
+    case ("load", 0), ("unload", 0), ("audit", 0): return try await chaosOrder(words[0])
+    case ("state", 0): return await state()
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
@@ -62,6 +70,38 @@ final class NodeWork: Sendable {
       }
       throw BenchError("a node does not know `\(words.joined(separator: " "))`")
     }
+  }
+
+  // MARK: Chaos
+
+  private func state() async -> String {
+    guard let status = await current()?.status() else { return "state 0 0 0 0" }
+    let up = status.members.count { $0.state == .up }
+    return "state \(status.isMember ? 1 : 0) \(status.isAccepting ? 1 : 0) \(up) \(status.epoch)"
+  }
+
+  /// Which epoch it is, and how many slots each node owns in it.
+  private func tellSlots() async {
+    guard let status = await current()?.status() else { return }
+    let counts = status.members.filter { $0.slots > 0 }.sorted { $0.node < $1.node }
+      .map { "\($0.node):\($0.slots)" }
+    RoleOutput.say("slots \(status.epoch) \(monotonicNow()) \(counts.joined(separator: ","))")
+  }
+
+  func chaos(_ node: Node) throws -> ChaosLoad {
+    let load = ChaosLoad(node, runtime, chaosSink)
+    chaosLoad.withLock { $0 = load }
+    return load
+  }
+
+  private func chaosOrder(_ word: String) async throws -> String {
+    guard let load = chaosLoad.withLock({ $0 }) else { throw BenchError("no node") }
+    switch word {
+    case "load": try await load.start()
+    case "unload": try await load.stop()
+    default: return try await load.audit()
+    }
+    return "ok"
   }
 
   private func current() -> Node? { node.withLock { $0 } }

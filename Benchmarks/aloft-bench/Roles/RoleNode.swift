@@ -17,6 +17,10 @@ struct RoleNode: ParsableCommand {
   var data: String
   @Option(help: "IP:PORT of a node to ask.")
   var seed: String?
+  @Option(help: "IP:PORT to listen on.")
+  var listen = "127.0.0.1:0"
+  @Flag(help: "Plain text to other machines is allowed.")
+  var plaintext = false
   @Option(help: "fast, standard or relaxed.")
   var timing = "standard"
   @Option(help: "Its share of the slots.")
@@ -34,11 +38,10 @@ struct RoleNode: ParsableCommand {
     let work = try NodeWork(runtime, name)
     var options = NodeOptions(name: name, keys: [Self.key], data: data)
     if let seed {
-      guard let address = SocketAddress(text: seed) else {
-        throw BenchError("an address is IP:PORT, not `\(seed)`")
-      }
-      options.seeds = [address]
+      options.seeds = try seed.split(separator: ",").map { try Self.address(String($0)) }
     }
+    options.listen = try Self.address(listen)
+    options.plaintextOffLoopback = plaintext
     guard let timing = NodeOptions.Timing(rawValue: timing) else {
       throw BenchError("--timing wants fast, standard or relaxed")
     }
@@ -49,7 +52,10 @@ struct RoleNode: ParsableCommand {
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
     work.sessions.withLock { $0 = SessionWork(node) }
-    node.onCall { call, bytes in call.reply(bytes) }
+    let chaos = try work.chaos(node)
+    node.onCall { call, bytes in
+      if !chaos.answer(call, bytes) { call.reply(bytes) }
+    }
     let address = try waitFor { await node.address }
     RoleOutput.say("ready \(address)")
     while let line = readLine() {
@@ -60,6 +66,13 @@ struct RoleNode: ParsableCommand {
       await node.shutdown()
       await runtime.shutdown(within: .milliseconds(100))
     }
+  }
+
+  private static func address(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text) else {
+      throw BenchError("an address is IP:PORT, not `\(text)`")
+    }
+    return address
   }
 }
 

@@ -37,12 +37,15 @@ package enum LinkEnd: Hashable, Sendable, CustomStringConvertible {
   case replaced
   /// A later life of the same node has come.
   case superseded
+  /// Nothing came for `silentHeartbeatsMax`.
+  case silent
   /// The table was stopped.
   case stopped
 
   package var description: String {
     switch self {
     case .socket(let reason): "the socket closed: \(reason)"
+    case .silent: "nothing came for too long"
     case .local(let code): "closed here, code \(code)"
     case .peer(let code): "the peer closed, code \(code)"
     case .fault(let fault): "broken talk: \(fault)"

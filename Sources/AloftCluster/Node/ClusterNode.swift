@@ -107,6 +107,10 @@ package final class ClusterNode: @unchecked Sendable {
       linkOptions.incarnation = former.incarnation
     }
     linkOptions.heartbeatInterval = options.timing.heartbeatMilliseconds
+    // A network that is mended has its links again within twice that.
+    linkOptions.silentHeartbeatsMax = 20
+    linkOptions.connectTimeout = 10 * options.timing.heartbeatMilliseconds
+    linkOptions.backoffMax = 10 * options.timing.heartbeatMilliseconds
     linkOptions.plaintextOffLoopback = options.plaintextOffLoopback
     linkOptions.tls = options.tls
     do throws(LinkError) {

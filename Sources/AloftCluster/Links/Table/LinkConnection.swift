@@ -58,14 +58,14 @@ final class LinkHandler: ConnectionHandler, @unchecked Sendable {
   /// is made before.
   static let queuedMax: UInt32 = 512 << 10
 
-  init() {
+  init(connectTimeout: UInt32) {
     var settings = ConnectionSettings()
     settings.queuedMax = Self.queuedMax
     settings.lowWater = Self.queuedMax / 4
     // A link always reads: two sides that waited for each other to read would wait for ever. What
     // comes is bounded by credit.
     settings.highWater = .max
-    settings.connectTimeout = 5_000
+    settings.connectTimeout = connectTimeout
     // The failure detector decides about silence, not the connection.
     settings.stallTimeout = 0
     super.init(settings: settings)

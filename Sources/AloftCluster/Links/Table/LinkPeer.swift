@@ -17,6 +17,8 @@ package final class LinkPeer: @unchecked Sendable {
   /// Until it ends.
   var heartbeats: LinkConnection?
   var heartbeatAttempts: UInt32 = 0
+  /// Sent since something came.
+  var silentHeartbeats: UInt32 = 0
 
   init(_ hello: Hello, number: UInt32, address: SocketAddress?) {
     name = hello.name

@@ -186,7 +186,8 @@ extension LinkTable {
       connection.phase = .over
       if connection.channel == .data { sayGoodbye(connection, reason) }
       if case .fault = reason { unsafe counts.pointee.faults += 1 }
-      loop.close(connection.id)
+      // Nobody takes what is queued for one that is silent.
+      if reason == .silent { loop.reset(connection.id) } else { loop.close(connection.id) }
       if connection.channel == .data {
         goDown(connection, reason)
       } else {
@@ -202,7 +203,7 @@ extension LinkTable {
     case .stopped: code = LinkCode.stopped
     case .fault: code = LinkCode.fault
     case .replaced, .superseded: code = LinkCode.replaced
-    case .socket, .peer, .encryption: return
+    case .socket, .peer, .encryption, .silent: return
     }
     guard let peer = connection.peer else { return }
     unsafe sayLast(peer.state, RecordHeader(.goodbye, kind: code))

@@ -16,7 +16,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   unowned(unsafe) let client: any LinkClient
   /// Who takes calls in the client's place. It outlives the links, or is taken away before.
   let taker: UnsafeMutablePointer<Unmanaged<CallTaker>?>
-  let handler = LinkHandler()
+  let handler: LinkHandler
   /// Drawn anew by each table: the same node after a restart is another life.
   package let life: UInt64
   var keys: ClusterKeys
@@ -68,6 +68,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     try options.check()
     self.loop = loop
     self.options = options
+    handler = LinkHandler(connectTimeout: options.connectTimeout)
     unsafe self.client = client
     keys = try ClusterKeys(options.keys)
     tls = if let given = options.tls { try TLSContext(given) } else { nil }
