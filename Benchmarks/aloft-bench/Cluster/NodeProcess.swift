@@ -52,13 +52,14 @@ final class NodeProcess {
   private var news: [[Substring]] = []
 
   init(
-    _ kind: NodeKind, index: Int, machine: Machine, data: String, seed: String?, cpu: Int?
+    _ kind: NodeKind, index: Int, machine: Machine, data: String, seed: String?, cpu: Int?,
+    more: [String] = []
   ) throws {
     self.index = index
     startedAt = monotonicNow()
     child = try Child(
       path: kind.path(on: machine),
-      arguments: kind.arguments(index, machine: machine, data: data, seed: seed), cpu: cpu)
+      arguments: kind.arguments(index, machine: machine, data: data, seed: seed) + more, cpu: cpu)
   }
 
   func waitUntilReady() throws {
@@ -85,10 +86,11 @@ final class NodeProcess {
     }
   }
 
-  func order(_ line: String, _ word: String, within limit: Duration = .seconds(60)) throws
+  /// Without a line it only waits for the answer.
+  func order(_ line: String?, _ word: String, within limit: Duration = .seconds(60)) throws
     -> [Substring]
   {
-    try child.writeLine(line)
+    if let line { try child.writeLine(line) }
     return try answer(word, within: limit)
   }
 

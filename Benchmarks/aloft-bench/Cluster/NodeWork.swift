@@ -6,6 +6,7 @@ import Synchronization
 /// What a node of the bench does when it is told to.
 final class NodeWork: Sendable {
   let node = Mutex<Node?>(nil)
+  let sessions = Mutex<SessionWork?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -55,7 +56,11 @@ final class NodeWork: Sendable {
       try await sink.wait(for: numbers[0])
       return "heard \(sink.count)"
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
-    default: throw BenchError("a node does not know `\(words.joined(separator: " "))`")
+    default:
+      if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
+        return answer
+      }
+      throw BenchError("a node does not know `\(words.joined(separator: " "))`")
     }
   }
 

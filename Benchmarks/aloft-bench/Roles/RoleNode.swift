@@ -19,6 +19,10 @@ struct RoleNode: ParsableCommand {
   var seed: String?
   @Option(help: "fast, standard or relaxed.")
   var timing = "standard"
+  @Option(help: "Its share of the slots.")
+  var weight: UInt16 = 100
+  @Flag(help: "It never votes.")
+  var standby = false
   @Option(help: "Event loops.")
   var loops = 1
 
@@ -39,9 +43,12 @@ struct RoleNode: ParsableCommand {
       throw BenchError("--timing wants fast, standard or relaxed")
     }
     options.timing = timing
+    options.weight = weight
+    if standby { options.role = .standby }
     let all = options
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
+    work.sessions.withLock { $0 = SessionWork(node) }
     node.onCall { call, bytes in call.reply(bytes) }
     let address = try waitFor { await node.address }
     RoleOutput.say("ready \(address)")

@@ -197,3 +197,33 @@ public struct Sessions: Sendable {
     }.checked()
   }
 }
+
+extension Sessions {
+  /// What this node has done for sessions since it began.
+  public struct Statistics: Sendable, Hashable {
+    /// Entries of the log that this node made, those that it made a second time included.
+    public var entries: UInt64
+    /// Entries that were not taken: no leader, no link, no room.
+    public var entriesFailed: UInt64
+    /// Requests that other nodes were asked for, and that others asked this one for.
+    public var requestsOut: UInt64
+    public var requestsIn: UInt64
+    /// How often a request had to wait for a node that could answer.
+    public var requestsHeld: UInt64
+    public var snapshots: UInt64
+
+    init(_ inner: SessionStatistics) {
+      entries = inner.entries
+      entriesFailed = inner.entriesFailed
+      requestsOut = inner.requestsOut
+      requestsIn = inner.requestsIn
+      requestsHeld = inner.requestsHeld
+      snapshots = inner.snapshots
+    }
+  }
+
+  /// Nil after the node's end.
+  public func statistics() async -> Statistics? {
+    await node.onLoop { Statistics($0.sessions.statistics) }
+  }
+}
