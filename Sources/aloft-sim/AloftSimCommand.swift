@@ -15,13 +15,19 @@ struct AloftSimCommand: ParsableCommand {
   @Option(help: "A range of seeds, as 1...1000.")
   var seeds: String?
 
+  @Option(help: "No new history is begun after so many seconds; 0: all are.")
+  var seconds: UInt64 = 0
+
   @Option(help: "Nodes of each cluster, 1 to 100; from 1 to 9 by the seed if not given.")
   var nodes: Int?
 
   @Option(help: "Happenings of each history, before it has to come to rest.")
   var events = 8_000
 
-  @Option(help: "A fault put in: fenceUnchecked, commitByHalf or retryNotDeduplicated.")
+  @Option(
+    help: ArgumentHelp(
+      "A fault put in: "
+        + SeededFault.allCases.map(\.rawValue).joined(separator: ", ") + "."))
   var fault: String?
 
   @Option(help: "Lines of the trace that are printed, the last ones.")
@@ -33,7 +39,9 @@ struct AloftSimCommand: ParsableCommand {
   func run() throws {
     var total = ClusterSimResult(seed: 0)
     var failed: [UInt64] = []
+    let end = ContinuousClock.now + .seconds(Int64(seconds))
     for seed in try range() {
+      if seconds > 0, ContinuousClock.now >= end { break }
       let result = ClusterSim(seed: seed, options: try options(seed)).run()
       total.events += result.events
       total.taken += result.taken

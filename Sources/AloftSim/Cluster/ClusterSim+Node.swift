@@ -34,7 +34,9 @@ extension ClusterSim {
       .cluster(envelope, from: number, id: envelope.sender.id)
     }
     switch action {
-    case .keep(let identity): node.disk.identity = identity
+    case .keep(let identity):
+      node.disk.identity = identity
+      isFounded = true
     case .keepContacts(let contacts): node.disk.contacts = contacts
     case .startLog(let identity, let isFounder): startLog(node, identity, isFounder)
     case .propose(let bytes, let token):
@@ -57,6 +59,8 @@ extension ClusterSim {
       later(probe, options.delay)
     case .joined(let identity):
       trace("n\(number) is \(identity.id.rawValue)/\(identity.incarnation.rawValue)")
+      // Who dies when it has just come leaves things half done.
+      if !isHealed, random.chance(10) { later(.strike(number, life: node.life), 0...20_000_000) }
     case .memberDown(let id, let incarnation): down(number, id, incarnation)
     case .memberDead(let id, _): trace("n\(number) finds \(id.rawValue) dead")
     case .memberSuspected(let id, _): trace("n\(number) suspects \(id.rawValue)")
@@ -71,6 +75,10 @@ extension ClusterSim {
     switch end {
     case .logEnded, .notAdmitted(.nameTaken):
       later(.restart(node.number), 100_000_000...900_000_000)
+    case .left where node.isLeaving, .notAdmitted(.unknownFormer) where node.isLeaving:
+      // The second: it was away when its leaving was through.
+      wipe(node)
+      later(.restart(node.number), 0...500_000_000)
     case .left, .notAdmitted:
       node.end = end
       violate("n\(node.number) ended though nobody asked it to: \(end)")
@@ -80,6 +88,7 @@ extension ClusterSim {
   private func startLog(_ node: SimNode, _ identity: NodeIdentity, _ isFounder: Bool) {
     if isFounder {
       node.disk.log.baseMembers = [LogMember(id: identity.id, role: .voter)]
+      configuration = (0, node.disk.log.baseMembers)
     }
     node.raft = SimRaft(
       id: identity.id, disk: node.disk, faults: options.faults, seed: random.word(), now: now)
@@ -129,6 +138,7 @@ extension ClusterSim {
       return violate("n\(node.number) applies another entry \(index) than the others")
     }
     let isFirst = committed.updateValue(entry, forKey: index) == nil
+    if isFirst, case .members(let members) = entry.content { configuration = (index, members) }
     guard case .command(let bytes) = entry.content else { return }
     let sends = node.core.map { $0.state }
     node.core?.handle(.applied(index: index, entry: bytes), now: now)

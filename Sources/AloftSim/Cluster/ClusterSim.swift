@@ -20,6 +20,12 @@ package final class ClusterSim {
   var isHealed = false
   var nextData: UInt64 = 1
   var nextWeight: UInt16 = 50
+  var nextToken: UInt64 = 0
+  var isFounded = false
+  /// Numbers whose disks are no more.
+  var lost: Set<NodeID> = []
+  /// The log's members by the last entry that was committed.
+  var configuration: (index: UInt64, members: [LogMember])?
 
   // What must always hold.
   var committed: [UInt64: SimEntry] = [:]
@@ -35,7 +41,9 @@ package final class ClusterSim {
     random = SimRandom(seed: seed)
     result = ClusterSimResult(seed: seed)
     for number in 0..<options.nodes {
-      nodes.append(SimNode(number: number, zone: "z\(number % 3)"))
+      let role: MemberRole =
+        number < 3 || random.chance(70) ? .voter : random.chance(50) ? .witness : .standby
+      nodes.append(SimNode(number: number, zone: "z\(number % 3)", role: role))
     }
   }
 
@@ -48,10 +56,16 @@ package final class ClusterSim {
     while result.violation == nil, result.events < options.events, step() {}
     heal()
     let end = now + options.rest
+    // At rest some 2,000 a node and second, heartbeats to all others included.
+    let most = result.events + 50_000 * nodes.count
     while result.violation == nil, now < end, step() {
+      if result.events > most { violate("no rest: messages go to and fro without end") }
       if result.events % 512 == 0, now > end - options.rest / 2, unrest() == nil { break }
     }
-    if result.violation == nil, let unrest = unrest() { violate("no rest: \(unrest)") }
+    if result.violation == nil, let unrest = unrest() {
+      for node in nodes { trace(standing(of: node)) }
+      violate("no rest: \(unrest)")
+    }
     return result
   }
 
@@ -86,7 +100,7 @@ package final class ClusterSim {
     switch event {
     case .tick(let number, _), .arrive(let number, _), .written(let number, _, _, _),
       .dial(let number, _, _), .closed(let number, _, _, _, _), .probed(let number, _, _, _, _),
-      .retry(let number, _, _, _):
+      .retry(let number, _, _, _), .strike(let number, _):
       number
     case .restart, .misfortune, .client: nil
     }
@@ -119,6 +133,8 @@ package final class ClusterSim {
     case .retry(let number, let life, let data, let slot):
       retry(nodes[number], life, data, slot)
     case .restart(let number): start(nodes[number])
+    case .strike(let number, let life):
+      if nodes[number].life == life { replace(nodes[number]) }
     case .misfortune: misfortune()
     case .client: client()
     }
@@ -131,12 +147,12 @@ package final class ClusterSim {
     node.isUp = true
     node.life += 1
     node.taken = []
-    let seeds = nodes.map(\.description.address).filter { $0 != node.description.address }
+    let seeds = seeds(of: node)
     let start: ClusterStart
     if let identity = node.disk.identity {
       start = .resume(identity, contacts: node.disk.contacts, seeds: seeds)
     } else {
-      start = node.number == 0 ? .found : .join(seeds: seeds)
+      start = node.number == 0 && !isFounded ? .found : .join(seeds: seeds)
     }
     trace("n\(node.number) starts, life \(node.life)")
     node.core = ClusterCore(description: node.description, seed: random.word(), start: start)

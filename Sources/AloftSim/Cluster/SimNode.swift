@@ -3,7 +3,11 @@ internal import AloftMembership
 /// A process of a simulated cluster, and the disk that outlives it.
 final class SimNode {
   let number: Int
-  let description: MemberDescription
+  var description: MemberDescription
+  /// Of its name: one up each time that it is given another.
+  var generation = 1
+  /// It has asked to leave.
+  var isLeaving = false
   var disk = SimDisk()
   /// One up at each start and end of the process.
   var life = 0
@@ -25,9 +29,10 @@ final class SimNode {
   /// The node has ended for good.
   var end: ClusterEnd?
 
-  init(number: Int, zone: String) {
+  init(number: Int, zone: String, role: MemberRole) {
     self.number = number
-    description = MemberDescription(name: "n\(number)", address: "\(number)", zone: zone)
+    description = MemberDescription(
+      name: "n\(number)", address: "\(number)", zone: zone, role: role)
   }
 }
 
@@ -48,6 +53,8 @@ enum SimEvent {
   case probed(Int, life: Int, NodeID, Incarnation, Int)
   case retry(Int, life: Int, UInt64, Slot)
   case restart(Int)
+  /// A life is to end, and the disk with it.
+  case strike(Int, life: Int)
   case misfortune
   case client
 }
