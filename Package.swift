@@ -24,6 +24,7 @@ let strictC: [CSetting] = [
 
 let logic: [Target.Dependency] = [
   "AloftQueue", "AloftRegistry", "AloftPool", "AloftSupervision", "AloftMembership",
+  "AloftSession",
 ]
 
 let package = Package(
@@ -31,7 +32,11 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
+    // All of AloftC and what a node needs: a program links one of the two.
+    .library(name: "AloftNodeC", type: .dynamic, targets: ["AloftNodeC"]),
     .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
     .executable(name: "aloft-sim", targets: ["aloft-sim"]),
@@ -39,6 +44,9 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
     // Floor 0: the system.
@@ -53,7 +61,8 @@ let package = Package(
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop", "CSources/openssl",
+        "Benchmarks", "CHANGELOG.md", "CSources/abi/aloft.map", "CSources/abi/aloft_node.map",
+        "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
         "script",
       ],
@@ -78,6 +87,9 @@ let package = Package(
     .target(name: "AloftPool", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftSupervision", dependencies: ["AloftAtomics"], swiftSettings: strict),
     .target(name: "AloftMembership", swiftSettings: strict),
+    .target(
+      name: "AloftSession", dependencies: ["AloftAtomics", "AloftMembership"],
+      swiftSettings: strict),
 
     // Floor 3: the engine.
     .target(
@@ -114,9 +126,29 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
+      name: "AloftNodeC",
+      dependencies: ["AloftC", "AloftCluster", "AloftEngine", "CAloft"] + logic,
+      swiftSettings: strict),
+
+    .target(
       name: "AloftNode",
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
+
+    // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
+    .target(
+      name: "AloftService",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Distributed actors that live on nodes.
+    .target(
+      name: "AloftDistributed", dependencies: ["Aloft", "AloftNode"], swiftSettings: strict),
 
     // A node as a program of its own, and questions to it.
     .executableTarget(
@@ -171,6 +203,11 @@ let package = Package(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
       swiftSettings: strict),
 
+    // A distributed actor that is used from several processes.
+    .executableTarget(
+      name: "example-counter", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
+      path: "Benchmarks/example-counter", swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
@@ -195,6 +232,10 @@ let package = Package(
       name: "AloftMembershipTests", dependencies: ["AloftMembership", "AloftSim"],
       swiftSettings: tested),
     .testTarget(
+      name: "AloftSessionTests",
+      dependencies: ["AloftMembership", "AloftSession", "AloftSim", "Histories"],
+      swiftSettings: tested),
+    .testTarget(
       name: "AloftEngineTests",
       dependencies: ["AloftAtomics", "AloftEngine", "AloftSim", "Histories"] + logic,
       swiftSettings: tested),
@@ -217,6 +258,20 @@ let package = Package(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
       swiftSettings: tested),
     .testTarget(
+      name: "AloftServiceTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftService",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftDistributedTests", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
+      swiftSettings: tested),
+    .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),
     // Counts allocations and reference counts of a running server: script/hotpath.
     .target(
@@ -234,6 +289,10 @@ let package = Package(
       name: "raftlog-probe",
       dependencies: ["AloftCluster", "AloftEngine", "AloftMembership", "AloftUV"],
       path: "Tests/Support/RaftLogProbe", swiftSettings: tested),
+    // What sessions cost on a core of their own: script/session-probe.
+    .executableTarget(
+      name: "session-probe", dependencies: ["AloftMembership", "AloftSession"],
+      path: "Tests/Support/SessionProbe", swiftSettings: tested),
     .executableTarget(
       name: "robust-helper", dependencies: ["Aloft"], path: "Tests/Support/RobustHelper",
       swiftSettings: tested),

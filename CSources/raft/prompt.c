@@ -21,8 +21,8 @@ void aloft__raft_met(aloft__raft *r, uint8_t node) {
   beat(r);
 }
 
-// A follower's word that it lacks what was sent to it builds upon: libraft goes back, but would wait
-// before it sends that. Each such word takes it further back, so there is an end to them.
+// A follower's word that it lacks what was sent to it builds upon: libraft goes back, but would
+// wait before it sends that. Each such word takes it further back, so there is an end to them.
 void aloft__raft_deliver_result(aloft__raft *r, uint8_t node, struct raft_message *message) {
   bool hurries = message->append_entries_result.rejected != 0;
   if (hurries) { hurry(r, true); }

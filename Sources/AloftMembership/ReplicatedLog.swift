@@ -46,8 +46,9 @@ package protocol ReplicatedLogClient: AnyObject {
   func apply(index: UInt64, term: Term, entry: UnsafeRawBufferPointer)
   /// Replaces all state.
   func restore(index: UInt64, snapshot: UnsafeRawBufferPointer)
-  /// The state as of the last applied index.
-  func makeSnapshot() -> [UInt8]
+  /// The state as of the last applied index, which is this one. Nil when it takes a while: then the
+  /// log is given it later, as it was now.
+  func makeSnapshot(index: UInt64) -> [UInt8]?
   /// `isSelf` only after a barrier of the own term was applied.
   func leaderChanged(leader: NodeID?, term: Term, isSelf: Bool)
   /// The answer to the call that named this token.

@@ -81,12 +81,11 @@ struct RunCommand: AsyncParsableCommand {
     return value
   }
 
-  static func address(_ text: String) throws -> SocketAddress {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-    else { throw ValidationError("an address is IP:PORT, not `\(text)`") }
-    var host = text[..<colon]
-    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-    return SocketAddress(String(host), port)
+  private static func address(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text), address.port != nil else {
+      throw ValidationError("an address is IP:PORT, not `\(text)`")
+    }
+    return address
   }
 
   private func nodeOptions(_ settings: Settings) throws -> NodeOptions {

@@ -44,10 +44,15 @@ import Testing
     // What is looked for would be seen: io_setup and io_destroy, by their numbers.
     typealias Call = @convention(c) (Int, Int, UnsafeMutablePointer<Int>?) -> Int
     let call = unsafeBitCast(try #require(dlsym(nil, "syscall")), to: Call.self)
+    #if arch(x86_64)
+      let (setup, destroy) = (206, 207)
+    #else
+      let (setup, destroy) = (0, 1)
+    #endif
     var context = 0
-    try #require(call(206, 1, &context) == 0)
+    try #require(call(setup, 1, &context) == 0)
     #expect(try hasContexts())
-    _ = call(207, context, nil)
+    _ = call(destroy, context, nil)
     try world.finish()
   }
 
@@ -297,8 +302,14 @@ import Testing
     #expect(try world.outcome { log, token in log.barrier(token: token) }?.isCommitted == true)
     let old = try #require(try world.on { world.leader })
     let other: UInt8 = old.node == 1 ? 2 : 1
-    try world.on { old.log?.transferLeadership(to: NodeID(rawValue: other)) }
-    try #require(world.until { world.leader?.node == other })
+    // A leader asked to go gives it up when the other isn't level with it within an election's
+    // time, as may be on a machine that stalls: whoever leads by then is asked again.
+    var went = false
+    for _ in 0..<15 where !went {
+      try world.on { world.leader?.log?.transferLeadership(to: NodeID(rawValue: other)) }
+      went = try world.until(seconds: 2) { world.leader?.node == other }
+    }
+    try #require(went)
     try #require(world.until { old.leader == other })
     let outcome = try world.outcome(of: old) { log, token in log.barrier(token: token) }
     #expect(outcome == .notLeader(leader: NodeID(rawValue: other)))

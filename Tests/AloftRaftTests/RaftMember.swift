@@ -60,7 +60,7 @@ final class RaftMember: ReplicatedLogClient, @unchecked Sendable {
     world.noteChange()
   }
 
-  func makeSnapshot() -> [UInt8] {
+  func makeSnapshot(index: UInt64) -> [UInt8]? {
     snapshots += 1
     return Self.encode(applied)
   }

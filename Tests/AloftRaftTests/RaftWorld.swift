@@ -198,6 +198,11 @@ final class RaftWorld: @unchecked Sendable {
   func finish() throws {
     try on { for member in self.members.values { member.log?.stop() } }
     try #require(until { self.members.values.allSatisfy { $0.log == nil } })
+    // Members know their world: nobody else would let go of either.
+    try on {
+      self.members = [:]
+      self.filter = nil
+    }
     group.stopAndJoin()
     removeTree(root)
   }

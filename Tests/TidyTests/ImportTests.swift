@@ -16,6 +16,8 @@ struct ImportTests {
   static func allowed(_ module: Substring) -> Set<String>? {
     switch module {
     case "AloftAtomics": ["Synchronization"]
+    // Sessions are owned by what the membership says owns their slots.
+    case "AloftSession": ["AloftAtomics", "AloftMembership"]
     // No C, no clock, no socket, no random source, and not each other.
     case let name where logic.contains(String(name)): ["AloftAtomics", "Synchronization"]
     case "AloftEngine": belowEngine.union(system)
@@ -23,13 +25,16 @@ struct ImportTests {
     case "AloftSim": belowWings.union(system)
     case "aloft-sim": ["AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
-    case "Aloft":
-      belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
+    case "Aloft": belowWings.union(wings).union(system)
+    case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]
     case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
+    case "AloftDistributed": ["Aloft", "AloftNode", "Distributed", "Synchronization"]
+    case "AloftNodeC":
+      belowWings.union(["AloftCluster"]).union(system).union(["AloftC", "CAloft"])
     default: nil
     }
   }

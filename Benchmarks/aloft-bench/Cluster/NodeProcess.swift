@@ -89,10 +89,11 @@ final class NodeProcess {
     }
   }
 
-  func order(_ line: String, _ word: String, within limit: Duration = .seconds(60)) throws
+  /// Without a line it only waits for the answer.
+  func order(_ line: String?, _ word: String, within limit: Duration = .seconds(60)) throws
     -> [Substring]
   {
-    try child.writeLine(line)
+    if let line { try child.writeLine(line) }
     return try answer(word, within: limit)
   }
 

@@ -6,6 +6,7 @@ import Synchronization
 /// What a node of the bench does when it is told to.
 final class NodeWork: Sendable {
   let node = Mutex<Node?>(nil)
+  let sessions = Mutex<SessionWork?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -63,7 +64,11 @@ final class NodeWork: Sendable {
     case ("load", 0), ("unload", 0), ("audit", 0): return try await chaosOrder(words[0])
     case ("state", 0): return await state()
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
-    default: throw BenchError("a node does not know `\(words.joined(separator: " "))`")
+    default:
+      if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
+        return answer
+      }
+      throw BenchError("a node does not know `\(words.joined(separator: " "))`")
     }
   }
 
@@ -259,16 +264,20 @@ private final class Flood: @unchecked Sendable {
   }
 }
 
-/// Calls, some at a time: each answer makes the next one.
+/// Calls, some at a time: each answer makes the next one. A call carries its number, so its answer
+/// tells when it was made.
 private final class Caller: @unchecked Sendable {
   // @unchecked: used on the node's loop alone.
   private let node: Node
   private let target: Int
   private let count: Int
-  private let body: [UInt8]
+  private let bytes: Int
+  private let times: UnsafeMutablePointer<UInt64>
+  private let body: UnsafeMutableRawPointer
   private var begun = 0
-  private var times: [UInt64] = []
-  private var done: ((Result<[UInt64], any Error>) -> Void)?
+  private var ended = 0
+  private var answer: ((RawSpan, NodeCallError?) -> Void)?
+  private let done: (Result<[UInt64], any Error>) -> Void
 
   init(
     _ node: Node, _ target: Int, count: Int, bytes: Int,
@@ -277,31 +286,48 @@ private final class Caller: @unchecked Sendable {
     self.node = node
     self.target = target
     self.count = count
-    body = Array(repeating: 0, count: bytes)
+    self.bytes = bytes
     self.done = done
-    times.reserveCapacity(count)
+    times = .allocate(capacity: count)
+    body = .allocate(byteCount: bytes, alignment: 8)
+    body.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+  }
+
+  deinit {
+    times.deallocate()
+    body.deallocate()
   }
 
   func begin(outstanding: Int) {
+    answer = { reply, error in self.answered(reply, error) }
     try? node.eventLoop.execute {
       for _ in 0..<min(outstanding, self.count) { self.next() }
     }
   }
 
   private func next() {
-    guard begun < count else { return }
+    guard begun < count, let answer else { return }
+    times[begun] = monotonicNow()
+    body.storeBytes(of: begun, as: Int.self)
     begun += 1
-    let began = monotonicNow()
-    let body = body
-    node.call(target, body.span.bytes, within: .seconds(20)) { [self] _, error in
-      if let error { return finish(.failure(error)) }
-      times.append(monotonicNow() - began)
-      if times.count == count { finish(.success(times)) } else { next() }
-    }
+    let span = UnsafeRawBufferPointer(start: body, count: bytes).bytes
+    node.call(target, span, within: .seconds(20), answer)
+  }
+
+  private func answered(_ reply: RawSpan, _ error: NodeCallError?) {
+    if let error { return finish(.failure(error)) }
+    let number = reply.unsafeLoadUnaligned(as: Int.self)
+    times[number] = monotonicNow() - times[number]
+    ended += 1
+    if ended < count { return next() }
+    finish(.success(Array(UnsafeBufferPointer(start: times, count: count))))
   }
 
   private func finish(_ result: Result<[UInt64], any Error>) {
-    done?(result)
-    done = nil
+    // The first end is the end.
+    guard answer != nil else { return }
+    answer = nil
+    begun = count
+    done(result)
   }
 }

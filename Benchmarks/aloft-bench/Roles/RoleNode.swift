@@ -23,6 +23,10 @@ struct RoleNode: ParsableCommand {
   var plaintext = false
   @Option(help: "fast, standard or relaxed.")
   var timing = "standard"
+  @Option(help: "Its share of the slots.")
+  var weight: UInt16 = 100
+  @Flag(help: "It never votes.")
+  var standby = false
   @Option(help: "Event loops.")
   var loops = 1
 
@@ -42,9 +46,12 @@ struct RoleNode: ParsableCommand {
       throw BenchError("--timing wants fast, standard or relaxed")
     }
     options.timing = timing
+    options.weight = weight
+    if standby { options.role = .standby }
     let all = options
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
+    work.sessions.withLock { $0 = SessionWork(node) }
     let chaos = try work.chaos(node)
     node.onCall { call, bytes in
       if !chaos.answer(call, bytes) { call.reply(bytes) }
@@ -61,12 +68,11 @@ struct RoleNode: ParsableCommand {
     }
   }
 
-  static func address(_ text: String) throws -> SocketAddress {
-    let parts = text.split(separator: ":")
-    guard parts.count == 2, let port = UInt16(parts[1]) else {
+  private static func address(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text) else {
       throw BenchError("an address is IP:PORT, not `\(text)`")
     }
-    return SocketAddress(String(parts[0]), port)
+    return address
   }
 }
 

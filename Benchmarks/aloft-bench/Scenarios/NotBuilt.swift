@@ -8,16 +8,6 @@ extension NotBuiltScenario {
   func run(_ context: RunContext) throws -> [Figure] { [] }
 }
 
-struct BalanceScenario: NotBuiltScenario {
-  static let id = "6-balance"
-  static let title = "Load balancer distribution"
-}
-
-struct SessionsScenario: NotBuiltScenario {
-  static let id = "7-sessions"
-  static let title = "Session state persistence"
-}
-
 struct EndToEndScenario: NotBuiltScenario {
   static let id = "11-endtoend"
   static let title = "100,000 connections with sessions, end to end"

@@ -217,7 +217,12 @@ package final class RaftLog: ReplicatedLog, @unchecked Sendable {
   }
 
   private func makeSnapshot(_ client: any ReplicatedLogClient, _ index: UInt64) {
-    let snapshot = client.makeSnapshot()
+    if let snapshot = client.makeSnapshot(index: index) { giveSnapshot(index: index, snapshot) }
+  }
+
+  /// The snapshot that the client was asked for and had not made at once. Entries go on being
+  /// applied meanwhile; one that nobody waits for any more is dropped.
+  package func giveSnapshot(index: UInt64, _ snapshot: [UInt8]) {
     guard let raft = unsafe raft else { return }
     unsafe snapshot.withUnsafeBufferPointer { bytes in
       // An empty array may have no address, which would mean that there is no snapshot.

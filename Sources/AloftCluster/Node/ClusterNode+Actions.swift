@@ -118,30 +118,13 @@ extension ClusterNode {
     guard let address = SocketAddress(text: text) else {
       return happened(.probed(id, incarnation, .unknown))
     }
-    let probe = Probe(loop, address) { [weak self] probe, result in
-      guard let self, probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
+    let probe = Probe(loop, address) { [self] probe, result in
+      guard probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
       happened(.probed(id, incarnation, result))
+      // That process serves nobody any more, whatever lease it had.
+      if result == .refused { sessions.isGone(id, incarnation) }
     }
     probes[ObjectIdentifier(probe)] = probe
     probe.begin()
-  }
-}
-
-extension SocketAddress {
-  /// As `description` writes it: `127.0.0.1:7777`, `[::1]:7777`, `unix:/path`.
-  package init?(text: String) {
-    if text.hasPrefix("unix:") {
-      self = .unix(path: String(text.dropFirst(5)))
-      return
-    }
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-    else { return nil }
-    var host = text[..<colon]
-    if host.hasPrefix("[") {
-      guard host.hasSuffix("]") else { return nil }
-      host = host.dropFirst().dropLast()
-    }
-    guard !host.isEmpty else { return nil }
-    self = .ip(host: String(host), port: port)
   }
 }

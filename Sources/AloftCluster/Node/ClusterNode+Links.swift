@@ -2,12 +2,17 @@ package import AloftEngine
 package import AloftMembership
 
 /// Streams between nodes: order is kept within one.
-enum NodeStream {
+package enum NodeStream {
   static let control: UInt16 = 0
   static let log: UInt16 = 1
   static let names: UInt16 = 2
   static let messages: UInt16 = 3
-  static let calls: UInt16 = 4
+  package static let calls: UInt16 = 4
+  /// The sessions' entries on their way to the leader, and requests on their way to owners.
+  static let entries: UInt16 = 5
+  static let sessions: UInt16 = 6
+  /// Acknowledged: the last change of slots that the sender knows of.
+  static let epochs: UInt16 = LinkStream.acknowledged | 1
 }
 
 /// What comes on them.
@@ -17,8 +22,10 @@ enum NodeKind {
   static let cluster: UInt8 = 2
   static let log: UInt8 = 3
   static let names: UInt8 = 4
-  /// A message for a mailbox, and its priority.
-  static let message: UInt8 = 8
+  static let entry: UInt8 = 5
+  static let write: UInt8 = 6
+  static let query: UInt8 = 7
+  static let epoch: UInt8 = 9
 }
 
 extension ClusterNode: LinkClient {
@@ -51,6 +58,7 @@ extension ClusterNode: LinkClient {
       _ = unsafe links.send(to: peer, stream: NodeStream.log, kind: NodeKind.cluster, bytes)
     }
     names.greet(peer)
+    sessions.announce(to: peer)
   }
 
   package func linkDown(_ peer: LinkPeer, reason: LinkEnd) {
@@ -81,6 +89,7 @@ extension ClusterNode: LinkClient {
     case NodeStream.names: names.goOn(peer)
     case NodeStream.messages:
       gateways[peer.id]?.goOn()
+    case NodeStream.entries: sessions.writable(peer.id)
     default: break
     }
   }
@@ -88,7 +97,6 @@ extension ClusterNode: LinkClient {
   package func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer
   ) {
-    if stream == NodeStream.messages { return unsafe receivedMessage(kind, message) }
     switch kind {
     case NodeKind.envelope:
       guard let envelope = try? ClusterEnvelope(bytes: unsafe Array(message)) else { return }
@@ -107,6 +115,7 @@ extension ClusterNode: LinkClient {
       guard peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 else { return }
       unsafe log?.receive(from: peer.id, message: message)
     case NodeKind.names: unsafe names.received(peer, message)
+    case NodeKind.epoch: unsafe sessions.announced(peer, message)
     default: break
     }
   }
@@ -114,40 +123,61 @@ extension ClusterNode: LinkClient {
   package func called(
     _ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer
   ) {
+    if call.stream == NodeStream.entries || call.stream == NodeStream.sessions {
+      return unsafe sessions.called(peer, call, message)
+    }
     guard let onCall = unsafe onCall else {
       _ = unsafe links.fail(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
       return
     }
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
   }
+
+  package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
+    if call.stream == NodeStream.calls { onCancelled?(NodeCall(call: call, from: peer.id)) }
+  }
 }
 
 extension ClusterNode: ReplicatedLogClient {
   package func apply(index: UInt64, term: Term, entry: UnsafeRawBufferPointer) {
-    guard let kind = unsafe entry.first, kind == LogEntryKind.cluster else { return }
+    guard unsafe entry.first == LogEntryKind.cluster else {
+      return unsafe sessions.apply(index: index, entry)
+    }
     happened(.applied(index: index, entry: unsafe Array(entry)))
+    sessions.clusterApplied(index: index)
   }
 
   package func restore(index: UInt64, snapshot: UnsafeRawBufferPointer) {
-    happened(.restored(index: index, snapshot: unsafe Array(snapshot)))
+    guard let cluster = unsafe sessions.restore(index: index, snapshot) else {
+      return happened(.logEnded(reason: "the snapshot is damaged, or of a later version"))
+    }
+    happened(.restored(index: index, snapshot: cluster))
+    if !isStopped { sessions.restored(index: index) }
   }
 
-  package func makeSnapshot() -> [UInt8] { core.state.snapshot }
+  package func makeSnapshot(index: UInt64) -> [UInt8]? {
+    sessions.beginSnapshot(index: index)
+    return nil
+  }
 
   package func leaderChanged(leader: NodeID?, term: Term, isSelf: Bool) {
     happened(.leaderChanged(leader: leader, term: term, isSelf: isSelf))
   }
 
   package func proposed(token: UInt64, _ outcome: LogOutcome) {
+    if token & ClusterSessions.Token.isOurs != 0 { return sessions.proposed(token, outcome) }
     happened(.proposed(token: token, outcome))
   }
 
   package func send(to id: NodeID, message: UnsafeRawBufferPointer) {
     let result = unsafe links.send(to: id, stream: NodeStream.log, kind: NodeKind.log, message)
-    if result != .accepted { statistics.logMessagesDropped += 1 }
+    if result != .accepted { unsafe counts.pointee.logMessagesDropped += 1 }
   }
 
-  package func membersChanged(_ members: [LogMember]) { happened(.logMembers(members)) }
+  package func membersChanged(_ members: [LogMember]) {
+    sessions.votersChanged(members)
+    happened(.logMembers(members))
+  }
 
   package func ended(reason: String) { happened(.logEnded(reason: reason)) }
 }

@@ -17,12 +17,20 @@ package final class ClusterNode: @unchecked Sendable {
   package var onEvent: ((NodeEvent) -> Void)?
   /// A call that came from another node; answered by `answer` or `refuse`.
   package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
+  /// The caller no longer waits for the answer.
+  package var onCancelled: ((NodeCall) -> Void)?
+  /// Who takes calls and makes them; kept until the node has stopped.
+  package var callTaker: CallTaker? {
+    didSet { links.setCallTaker(callTaker) }
+  }
   let store: NodeStore
-  var links: LinkTable!
+  package internal(set) var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
+  package let sessions: ClusterSessions
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
+  var arrears: [ObjectIdentifier: Arrears] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
   var strangersMet: UInt64 = 0
   /// The number of the cluster that a peer says it is in, by the peer's name.
@@ -40,7 +48,8 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  var statistics = NodeStatistics()
+  /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
+  let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
   /// The directory is free; links' sockets may still be closing.
   private var hasFinished = false
@@ -53,14 +62,18 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
-    self.names = RemoteNames(names)
+    self.names = try RemoteNames(names, loop)
     var seed: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
     }
+    sessions = ClusterSessions(
+      options.sessionLimits, lease: options.timing.core.lease)
     // The address is not known before it is bound; the core wants it from its beginning.
     core = ClusterCore(
       description: MemberDescription(name: options.name, address: "-"),
@@ -78,6 +91,10 @@ package final class ClusterNode: @unchecked Sendable {
       description: description, options: options.timing.core, seed: seed, start: begin(former))
     begin()
   }
+
+  deinit { unsafe counts.deallocate() }
+
+  package var statistics: NodeStatistics { unsafe counts.pointee }
 
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
@@ -116,16 +133,21 @@ package final class ClusterNode: @unchecked Sendable {
   private func begin() {
     keeper = self
     names.node = self
+    sessions.node = self
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { [weak self] in
-      self?.happened(.tick)
+    ) {
+      guard !self.isStopped else { return }
+      self.happened(.tick)
+      if !self.isStopped { self.sessions.tick() }
     }
     happened(.started)
   }
 
   /// Monotonic nanoseconds; not the turn's, which would be old after a long one.
+  package static func monotonicNow() -> UInt64 { now() }
+
   static func now() -> UInt64 {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
@@ -141,7 +163,23 @@ package final class ClusterNode: @unchecked Sendable {
     isPerforming = true
     while let action = core.nextAction() { perform(action) }
     isPerforming = false
+    if !isStopped { sessions.coreChanged() }
   }
+
+  // MARK: What may change, and be looked at
+
+  /// Replaces the keys for links from now on.
+  package func setKeys(_ keys: [[UInt8]]) throws(LinkError) { try links.setKeys(keys) }
+
+  /// Replaces the certificates for links from now on.
+  package func setTLS(_ tls: TLSOptions) throws(LinkError) {
+    guard options.tls != nil else {
+      throw LinkError("the node's links are in plain text: give it a certificate when it joins")
+    }
+    try links.setTLS(tls)
+  }
+
+  package var linkStatistics: LinkStatistics { links.statistics }
 
   // MARK: Requests
 
@@ -168,7 +206,8 @@ package final class ClusterNode: @unchecked Sendable {
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
     for probe in probes.values { probe.end() }
-    names.removeAll()
+    names.detach()
+    sessions.stop()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
     links.stop()
@@ -178,7 +217,7 @@ package final class ClusterNode: @unchecked Sendable {
     endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
-    log.onStopped = { [weak self] in self?.finished() }
+    log.onStopped = { self.finished() }
     log.stop()
   }
 
@@ -189,6 +228,8 @@ package final class ClusterNode: @unchecked Sendable {
     whenStopped = []
     onEvent = nil
     unsafe onCall = nil
+    onCancelled = nil
+    callTaker = nil
     for body in told { body() }
     release()
   }

@@ -1,5 +1,6 @@
 package import AloftEngine
 package import AloftMembership
+package import AloftSession
 
 /// How a node takes part in a cluster.
 package struct ClusterNodeOptions: Sendable {
@@ -27,6 +28,7 @@ package struct ClusterNodeOptions: Sendable {
   package var gatewayCapacity: UInt32 = 65_536
   /// Disk space that is kept back, in bytes.
   package var reserveBytes: UInt64 = 32 << 20
+  package var sessionLimits = SessionLimits()
 
   package init(name: String, listen: SocketAddress, keys: [[UInt8]], directory: String) {
     self.name = name

@@ -40,6 +40,9 @@ package struct ClusterCore {
   package internal(set) var term = Term(rawValue: 0)
   package internal(set) var isLeader = false
   package internal(set) var isAccepting = false
+  /// Until when it may accept, on the clock that it is told: for who can't wait to hear that the
+  /// time is over.
+  package var acceptsUntil: UInt64 { isAccepting ? lease.until : 0 }
   /// The log's own configuration, as far as this node knows.
   package internal(set) var logMembers: [LogMember] = []
   /// Sessions by slot, or none: what a leader that spreads slots takes into account.

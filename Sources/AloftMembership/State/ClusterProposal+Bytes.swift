@@ -1,6 +1,7 @@
 /// Whose an entry of the log is: its first byte.
 package enum LogEntryKind {
   package static let cluster: UInt8 = 1
+  package static let session: UInt8 = 2
 }
 
 extension ClusterProposal {

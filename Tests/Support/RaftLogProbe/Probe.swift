@@ -58,7 +58,7 @@ final class Member: ReplicatedLogClient {
 
   func apply(index: UInt64, term: Term, entry: UnsafeRawBufferPointer) {}
   func restore(index: UInt64, snapshot: UnsafeRawBufferPointer) {}
-  func makeSnapshot() -> [UInt8] { [1] }
+  func makeSnapshot(index: UInt64) -> [UInt8]? { [1] }
   func membersChanged(_ members: [LogMember]) {}
   func ended(reason: String) { fatalError(reason) }
 

@@ -122,6 +122,7 @@ extension LinkTable {
       if unsafe loop.write(state.pointee.connection, bytes) == .accepted {
         unsafe counts.pointee.bytesSent += UInt64(count)
         unsafe state.pointee.staged = 0
+        unsafe state.pointee.openMax = 0
         return
       }
     }
@@ -129,6 +130,7 @@ extension LinkTable {
     unsafe state.pointee.staging = nil
     unsafe state.pointee.staged = 0
     unsafe state.pointee.stagingMax = 0
+    unsafe state.pointee.openMax = 0
     unsafe transmit(state, block)
   }
 
@@ -238,7 +240,7 @@ extension LinkTable {
       return false
     }
     unsafe spend(stream, size)
-    unsafe advance(number, stream, waiting)
+    unsafe advance(state, number, stream, waiting)
     return true
   }
 
@@ -249,8 +251,12 @@ extension LinkTable {
 
   /// A message is on its way whole. At most once, that is the end of it.
   private func advance(
-    _ number: UInt16, _ stream: UnsafeMutablePointer<OutStream>, _ waiting: Waiting
+    _ state: UnsafeMutablePointer<PeerState>, _ number: UInt16,
+    _ stream: UnsafeMutablePointer<OutStream>, _ waiting: Waiting
   ) {
+    if unsafe state.pointee.waitingPosts?.address == waiting.address {
+      unsafe state.pointee.waitingPosts = nil
+    }
     unsafe stream.pointee.next = waiting.next
     unsafe stream.pointee.offset = 0
     guard !LinkStream.isAcknowledged(number) else { return }
@@ -295,7 +301,7 @@ extension LinkTable {
       unsafe stream.pointee.isCharged = false
       unsafe state.pointee.assemblyRoom += waiting.count
       unsafe feedStarved(state)
-      unsafe advance(number, stream, waiting)
+      unsafe advance(state, number, stream, waiting)
     }
     return true
   }
@@ -412,6 +418,10 @@ extension LinkTable {
   ) -> Bool {
     let queued = unsafe Int(stream.pointee.queuedBytes)
     if LinkStream.isAcknowledged(number) { return queued <= options.unacknowledgedMax / 2 }
+    // What waits is many small messages: the rest of them keeps the link busy meanwhile.
+    if unsafe state.pointee.waitingPosts?.address == stream.pointee.last, queued > 0 {
+      return queued <= options.postsWaitingMax / 2
+    }
     return unsafe !state.pointee.isBlocked && queued == 0
       && stream.pointee.credit >= state.pointee.windowOut / 2
   }

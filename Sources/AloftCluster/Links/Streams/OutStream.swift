@@ -63,6 +63,15 @@ struct Waiting {
   }
   var kind: UInt8 { unsafe UInt8(truncatingIfNeeded: block.header.pointee.tag) }
 
+  /// So many messages: of a block of posts, one for each time that it grew.
+  var messages: Int { type == .posts ? unsafe Int(block.header.pointee.arrived) : 1 }
+
+  /// A block of posts has one more.
+  func grow(by bytes: Int) {
+    unsafe block.header.pointee.count &+= UInt32(truncatingIfNeeded: bytes)
+    unsafe block.header.pointee.arrived &+= 1
+  }
+
   func name(_ type: RecordType, kind: UInt8, sequence: UInt64) {
     unsafe block.header.pointee.tag = sequence << 16 | UInt64(type.rawValue) << 8 | UInt64(kind)
     unsafe block.header.pointee.link = 0

@@ -14,7 +14,8 @@ package final class LinkPeer: @unchecked Sendable {
   /// The client's own.
   package var context: UInt = 0
   let state: UnsafeMutablePointer<PeerState>
-  weak var heartbeats: LinkConnection?
+  /// Until it ends.
+  var heartbeats: LinkConnection?
   var heartbeatAttempts: UInt32 = 0
   /// Sent since something came.
   var silentHeartbeats: UInt32 = 0

@@ -54,6 +54,7 @@ extension LinkTable {
     if number == peers.count { peers.append(nil) }
     let peer = LinkPeer(hello, number: UInt32(number), address: connection.address)
     peers[number] = peer
+    unsafe byNumber.pointee.set(UInt32(number), peer.state)
     byName[hello.name] = peer
     return peer
   }
@@ -69,6 +70,8 @@ extension LinkTable {
     unsafe state.pointee.isDialledHere = connection.role == .dialler
     unsafe state.pointee.linkNumber = number
     unsafe state.pointee.frameMax = min(options.frameMax, Int(hello.frameMax))
+    unsafe state.pointee.wholeMax = unsafe min(
+      Self.gatheredMax, RecordHeader.bytes + state.pointee.frameMax)
     unsafe state.pointee.messageMax = min(options.messageMax, Int(hello.messageMax))
     unsafe state.pointee.windowOut = Int(hello.creditBytes)
     unsafe state.pointee.assemblyRoom = Int(min(hello.reassemblyMax, 1 << 40))
@@ -231,13 +234,15 @@ extension LinkTable {
     if let staging = unsafe state.pointee.staging { MessageBlock.release(staging) }
     unsafe state.pointee.staging = nil
     unsafe state.pointee.staged = 0
+    unsafe state.pointee.openMax = 0
+    unsafe state.pointee.waitingPosts = nil
     for block in unsafe state.pointee.outbox { MessageBlock.release(block) }
     unsafe state.pointee.outbox.removeAll()
     unsafe state.pointee.out.forEach { number, stream in
       guard !LinkStream.isAcknowledged(number) else { return }
       while let waiting = unsafe stream.pointee.removeFirst() {
+        unsafe counts.pointee.dropped += UInt64(waiting.messages)
         MessageBlock.release(waiting.block)
-        unsafe counts.pointee.dropped += 1
       }
     }
     unsafe state.pointee.inward.forEach { _, stream in unsafe stream.pointee.begin() }

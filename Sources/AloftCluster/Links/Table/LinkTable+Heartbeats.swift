@@ -7,7 +7,7 @@ extension LinkTable {
     guard heartbeatTimer == nil else { return }
     heartbeatTimer = loop.startTimer(
       afterMilliseconds: UInt64(options.heartbeatInterval), period: options.heartbeatInterval
-    ) { [weak self] in self?.sendHeartbeats() }
+    ) { self.sendHeartbeats() }
   }
 
   private func sendHeartbeats() {
@@ -61,9 +61,7 @@ extension LinkTable {
     guard peer.isUp, !isStopped else { return }
     peer.heartbeatAttempts = min(peer.heartbeatAttempts + 1, 16)
     _ = loop.startTimer(afterMilliseconds: backoff(peer.heartbeatAttempts)) {
-      [weak self, weak peer] in
-      guard let self, let peer, unsafe peer.state.pointee.isDialledHere else { return }
-      dialHeartbeats(peer)
+      if unsafe peer.state.pointee.isDialledHere { self.dialHeartbeats(peer) }
     }
   }
 

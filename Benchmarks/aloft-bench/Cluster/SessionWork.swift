@@ -1,0 +1,155 @@
+import Aloft
+import AloftNode
+import Synchronization
+
+/// What a node of the bench does with sessions: writers that each ask for the next when the last
+/// was answered, on the node's own loop.
+final class SessionWork: @unchecked Sendable {
+  // @unchecked: what changes is used on the node's loop alone.
+  private let node: Node
+  /// Sessions that were made here.
+  private var made: [SessionID] = []
+
+  init(_ node: Node) { self.node = node }
+
+  func order(_ words: [String]) async throws -> String? {
+    let numbers = words.dropFirst().compactMap { Int($0) }
+    switch (words.first ?? "", numbers.count) {
+    case ("creates", 3):
+      return try await write(count: numbers[0], writers: numbers[1], bytes: numbers[2]) {
+        [self] sessions, state, _, answer in
+        // Before a node has work there is no number to be had.
+        guard let id = sessions.create(state, answer) else { return false }
+        made.append(id)
+        return true
+      }
+    case ("updates", 3):
+      return try await write(count: numbers[0], writers: numbers[1], bytes: numbers[2]) {
+        [self] sessions, state, number, answer in
+        sessions.put(state, to: made[number &* 7_919 % made.count], answer)
+        return true
+      }
+    case ("reads", 1): return try await read(count: numbers[0])
+    case ("entries", 0):
+      let statistics = await node.sessions.statistics()
+      return "entries \(statistics?.entries ?? 0) \(statistics?.entriesFailed ?? 0)"
+        + " \(statistics?.requestsOut ?? 0) \(statistics?.requestsHeld ?? 0)"
+    case ("ready", 0):
+      let end = ContinuousClock.now + .seconds(20)
+      while ContinuousClock.now < end {
+        let status = await node.status()
+        let voters = status?.members.filter(\.isVoter).count ?? 0
+        if voters >= 3, status?.isAccepting == true,
+          status?.members.allSatisfy({ $0.slots > 0 || $0.state != .up }) == true
+        {
+          return "settled"
+        }
+        try await Task.sleep(for: .milliseconds(2))
+      }
+      throw BenchError("the cluster has not settled within 20 s")
+    default: return nil
+    }
+  }
+
+  private func write(
+    count: Int, writers: Int, bytes: Int,
+    _ body: @escaping @Sendable (Sessions, RawSpan, Int, @escaping Sessions.Written) -> Bool
+  ) async throws -> String {
+    let writing = SessionWriters(node, count: count, bytes: bytes, body)
+    let began = monotonicNow()
+    let failures = await withCheckedContinuation { done in
+      writing.begin(writers: writers) { done.resume(returning: $0) }
+    }
+    let sorted = writing.times.sorted()
+    func at(_ percent: Int) -> UInt64 {
+      sorted[min(sorted.count - 1, sorted.count * percent / 100)]
+    }
+    guard !sorted.isEmpty else { return "did \(began) \(monotonicNow()) 0 0 \(failures)" }
+    return "did \(began) \(writing.ended) \(at(50)) \(at(99)) \(failures)"
+  }
+
+  /// Of the sessions that this node serves, one after the other.
+  private func read(count: Int) async throws -> String {
+    let number = await node.status()?.node ?? 0
+    let owners = node.owners
+    return await withCheckedContinuation { done in
+      try? node.eventLoop.execute { [self] in
+        let own = made.filter { $0.slot.map { owners[Int($0.rawValue)] == number } ?? false }
+        guard !own.isEmpty else { return done.resume(returning: "read 0 1 0") }
+        let sessions = node.sessions
+        var (good, bytes) = (0, 0)
+        let began = monotonicNow()
+        for index in 0..<count {
+          sessions.read(own[index &* 7_919 % own.count]) { state, _, failure in
+            if failure == nil { good += 1 }
+            bytes &+= state.byteCount
+          }
+        }
+        done.resume(returning: "read \(good) \(monotonicNow() - began) \(bytes)")
+      }
+    }
+  }
+}
+
+/// Some writers on a node's loop.
+private final class SessionWriters: @unchecked Sendable {
+  // @unchecked: used on the node's loop, and read when all is over.
+  typealias Body = @Sendable (Sessions, RawSpan, Int, @escaping Sessions.Written) -> Bool
+  private let node: Node
+  private let sessions: Sessions
+  private let count: Int
+  private let state: [UInt8]
+  private let body: Body
+  private var begun = 0
+  private var finished = 0
+  private var failures = 0
+  private(set) var times: [UInt64] = []
+  private(set) var ended: UInt64 = 0
+  private var done: ((Int) -> Void)?
+
+  init(_ node: Node, count: Int, bytes: Int, _ body: @escaping Body) {
+    self.node = node
+    sessions = node.sessions
+    self.count = count
+    state = (0..<bytes).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    self.body = body
+    times.reserveCapacity(count)
+  }
+
+  func begin(writers: Int, _ done: @escaping @Sendable (Int) -> Void) {
+    try? node.eventLoop.execute { [self] in
+      self.done = done
+      for _ in 0..<min(writers, count) { next() }
+    }
+  }
+
+  private func next() {
+    guard begun < count else { return }
+    let number = begun
+    begun += 1
+    let from = monotonicNow()
+    let state = state
+    let isTaken = body(sessions, state.span.bytes, number) { [self] _, failure in
+      if failure == nil { times.append(monotonicNow() - from) } else { failures += 1 }
+      finish()
+    }
+    if !isTaken {
+      failures += 1
+      finish()
+    }
+  }
+
+  private func finish() {
+    finished += 1
+    if finished < count {
+      // A refusal comes at once: not from within it.
+      if failures > 0 { return later() }
+      return next()
+    }
+    ended = monotonicNow()
+    done?(failures)
+    done = nil
+  }
+
+  private func later() { try? node.eventLoop.execute { self.next() } }
+}

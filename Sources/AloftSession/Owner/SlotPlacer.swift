@@ -1,0 +1,60 @@
+internal import AloftMembership
+
+/// Where the next session belongs: to the node that has fewest for its weight, and there to the
+/// slot whose turn it is.
+struct SlotPlacer {
+  private struct Node {
+    var number: Int
+    var weight: Int
+    var slots: [UInt16] = []
+    var turn = 0
+    /// Given out since sessions were counted last.
+    var given = 0
+    var counted = 0
+  }
+
+  private var nodes: [Node] = []
+  /// After so many the sessions are counted anew.
+  private static let span = 4_096
+  private var left = 0
+
+  mutating func change(to state: ClusterState) {
+    var byNumber: [Int: Node] = [:]
+    for member in state.members where member.takesSlots {
+      let number = Int(member.id.rawValue)
+      byNumber[number] = Node(number: number, weight: Int(member.description.weight))
+    }
+    for (slot, owner) in state.slots.owners.enumerated() {
+      byNumber[Int(owner)]?.slots.append(UInt16(slot))
+    }
+    nodes = byNumber.values.filter { !$0.slots.isEmpty }.sorted { $0.number < $1.number }
+    left = 0
+  }
+
+  /// Nil when nobody may have sessions. `counts`: sessions by number of the node.
+  mutating func next(_ count: (Int) -> Int) -> Slot? {
+    guard !nodes.isEmpty else { return nil }
+    if left == 0 {
+      left = Self.span
+      for index in nodes.indices {
+        nodes[index].given = 0
+        nodes[index].counted = nodes[index].slots.reduce(0) { $0 + count(Int($1)) }
+      }
+    }
+    left -= 1
+    var best = 0
+    for index in nodes.indices.dropFirst() where isBefore(nodes[index], nodes[best]) {
+      best = index
+    }
+    nodes[best].given += 1
+    let slot = nodes[best].slots[nodes[best].turn]
+    nodes[best].turn += 1
+    if nodes[best].turn == nodes[best].slots.count { nodes[best].turn = 0 }
+    return Slot(rawValue: slot)
+  }
+
+  /// By what its count by weight would be with half a session more (Sainte-Laguë's method, 1910).
+  private func isBefore(_ a: Node, _ b: Node) -> Bool {
+    (2 * (a.counted + a.given) + 1) * b.weight < (2 * (b.counted + b.given) + 1) * a.weight
+  }
+}
