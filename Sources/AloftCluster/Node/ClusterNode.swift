@@ -51,6 +51,8 @@ package final class ClusterNode: @unchecked Sendable {
   /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
   let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
+  /// The directory is free; links' sockets may still be closing.
+  private var hasFinished = false
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
   /// back. `joined` follows, or `stopped` with the reason.
@@ -194,7 +196,7 @@ package final class ClusterNode: @unchecked Sendable {
   /// Ends at once, without leaving the cluster: what is in the log is there for the next life.
   /// `body` is called when the directory is free.
   package func stop(_ body: @escaping () -> Void) {
-    if keeper == nil { return body() }
+    if keeper == nil || hasFinished { return body() }
     whenStopped.append(body)
     end(nil)
   }
@@ -221,6 +223,7 @@ package final class ClusterNode: @unchecked Sendable {
 
   private func finished() {
     log = nil
+    hasFinished = true
     let told = whenStopped
     whenStopped = []
     onEvent = nil
