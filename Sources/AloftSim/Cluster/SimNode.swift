@@ -22,6 +22,7 @@ final class SimNode {
   /// Data messages that were taken, by who sent them.
   var taken: Set<UInt64> = []
   var waitsForData: [UInt64: (to: NodeID, Incarnation, tries: Int)] = [:]
+  var sessions: SimSessions?
   /// The node has ended for good.
   var end: ClusterEnd?
 
@@ -37,6 +38,7 @@ enum SimPacket {
   case heartbeat(NodeID, Incarnation)
   case data(UInt64, slot: Slot, NodeIdentity, Epoch, to: NodeID, Incarnation)
   case dataTaken(UInt64)
+  case session(SimSessionPacket)
 }
 
 enum SimEvent {
@@ -50,6 +52,7 @@ enum SimEvent {
   case restart(Int)
   case misfortune
   case client
+  case session(SimSessionEvent)
 }
 
 /// What is still to happen, earliest first.
