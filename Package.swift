@@ -112,7 +112,7 @@ let package = Package(
     .executableTarget(
       name: "aloft-sim",
       dependencies: [
-        "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "AloftSession", "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 

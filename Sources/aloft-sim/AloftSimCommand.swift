@@ -1,3 +1,4 @@
+internal import AloftSession
 internal import AloftSim
 internal import ArgumentParser
 
@@ -30,6 +31,12 @@ struct AloftSimCommand: ParsableCommand {
         + SeededFault.allCases.map(\.rawValue).joined(separator: ", ") + "."))
   var fault: String?
 
+  @Option(help: "Sessions that clients use all the while; 0 for none.")
+  var sessions = 0
+
+  @Option(help: "A fault put into the sessions: fenceUnchecked, servedTooEarly, ...")
+  var sessionFault: String?
+
   @Option(help: "Lines of the trace that are printed, the last ones.")
   var lines = 200
 
@@ -48,6 +55,8 @@ struct AloftSimCommand: ParsableCommand {
       total.convictions += result.convictions
       total.leaders += result.leaders
       total.requests += result.requests
+      total.writes += result.writes
+      total.reads += result.reads
       if let violation = result.violation {
         failed.append(seed)
         print("seed \(seed): \(violation)")
@@ -58,7 +67,8 @@ struct AloftSimCommand: ParsableCommand {
     }
     print(
       "events=\(total.events) messages=\(total.taken) convictions=\(total.convictions)",
-      "leaders=\(total.leaders) requests=\(total.requests) failed=\(failed.count)")
+      "leaders=\(total.leaders) requests=\(total.requests) failed=\(failed.count)",
+      "writes=\(total.writes) reads=\(total.reads)")
     if !failed.isEmpty { throw ExitCode.failure }
   }
 
@@ -77,6 +87,13 @@ struct AloftSimCommand: ParsableCommand {
     guard (1...100).contains(options.nodes) else { throw ValidationError("--nodes takes 1 to 100") }
     options.events = events
     options.isTraced = self.seed != nil
+    options.sessions = sessions
+    if let sessionFault {
+      guard let fault = SessionFault(rawValue: sessionFault) else {
+        throw ValidationError("no such fault: \(sessionFault)")
+      }
+      options.sessionFaults = [fault]
+    }
     if let fault {
       guard let fault = SeededFault(rawValue: fault) else {
         throw ValidationError("no such fault: \(fault)")

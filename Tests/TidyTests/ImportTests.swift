@@ -23,7 +23,7 @@ struct ImportTests {
     case "AloftEngine": belowEngine.union(system)
     case "AloftUV": belowWings.union(system).union(["CAloftLoop"])
     case "AloftSim": belowWings.union(system)
-    case "aloft-sim": ["AloftSim", "ArgumentParser"]
+    case "aloft-sim": ["AloftSession", "AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft": belowWings.union(wings).union(system)
     case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]

@@ -30,6 +30,8 @@ package final class SessionOwner {
   /// The last change of members or slots that was applied: to be announced.
   package internal(set) var epoch = Epoch(rawValue: 0)
   var slots = OwnedSlots()
+  /// A snapshot has brought another fence.
+  var isFenceNew = false
   /// By slot: operations that are on their way.
   var slotInFlight = Array(repeating: UInt32(0), count: Slot.count)
 

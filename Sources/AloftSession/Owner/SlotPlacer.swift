@@ -4,7 +4,6 @@ internal import AloftMembership
 /// slot whose turn it is.
 struct SlotPlacer {
   private struct Node {
-    var number: Int
     var weight: Int
     var slots: [UInt16] = []
     var turn = 0
@@ -18,21 +17,30 @@ struct SlotPlacer {
   private static let span = 4_096
   private var left = 0
 
-  mutating func change(to state: ClusterState) {
-    var byNumber: [Int: Node] = [:]
+  private var state: ClusterState?
+
+  mutating func change(to state: ClusterState) { self.state = state }
+
+  private mutating func take(_ state: ClusterState) {
+    var places = Array(repeating: -1, count: 256)
+    nodes = []
     for member in state.members where member.takesSlots {
-      let number = Int(member.id.rawValue)
-      byNumber[number] = Node(number: number, weight: Int(member.description.weight))
+      places[Int(member.id.rawValue)] = nodes.count
+      nodes.append(Node(weight: Int(member.description.weight)))
     }
-    for (slot, owner) in state.slots.owners.enumerated() {
-      byNumber[Int(owner)]?.slots.append(UInt16(slot))
+    for (slot, owner) in state.slots.owners.enumerated() where places[Int(owner)] >= 0 {
+      nodes[places[Int(owner)]].slots.append(UInt16(slot))
     }
-    nodes = byNumber.values.filter { !$0.slots.isEmpty }.sorted { $0.number < $1.number }
+    nodes.removeAll { $0.slots.isEmpty }
     left = 0
   }
 
-  /// Nil when nobody may have sessions. `counts`: sessions by number of the node.
+  /// Nil when nobody may have sessions. `count`: a slot's sessions.
   mutating func next(_ count: (Int) -> Int) -> Slot? {
+    if let state {
+      take(state)
+      self.state = nil
+    }
     guard !nodes.isEmpty else { return nil }
     if left == 0 {
       left = Self.span

@@ -109,6 +109,7 @@ extension ClusterSim {
   func unrest() -> String? {
     let cores = nodes.compactMap(\.core)
     guard cores.count == nodes.count else { return "not all are up" }
+    if waitingClients > 0 { return "\(waitingClients) clients wait" }
     guard cores.count(where: \.isLeader) == 1, let leader = cores.first(where: \.isLeader) else {
       return "\(cores.count(where: \.isLeader)) lead"
     }

@@ -30,6 +30,7 @@ extension ClusterSim {
       guard core.identity.id == to, core.identity.incarnation == incarnation else { return }
       take(node, core, number, slot, sender, epoch)
     case .dataTaken(let number): node.waitsForData[number] = nil
+    case .session(let packet): arrive(node, core, packet)
     }
   }
 

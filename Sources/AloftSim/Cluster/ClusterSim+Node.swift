@@ -1,4 +1,5 @@
 internal import AloftMembership
+internal import AloftSession
 
 extension ClusterSim {
   func handle(_ node: SimNode, _ event: ClusterEvent) {
@@ -17,7 +18,7 @@ extension ClusterSim {
         let outputs = raft.outputs
         raft.outputs.removeAll(keepingCapacity: true)
         for output in outputs where node.life == life { perform(node, output) }
-      } else {
+      } else if !pumpSessions(node) {
         return
       }
     }
@@ -124,11 +125,14 @@ extension ClusterSim {
         .written(node.number, life: node.life, last: last, term: term), at: node.diskFreeAt)
     case .leader(let leader, let term, let isSelf):
       if isSelf { lead(node, term) }
+      node.sessions?.owner.leaderChanged(now: now)
       handle(node, .leaderChanged(leader: leader, term: term, isSelf: isSelf))
     case .apply(let index, let entry): apply(node, raft, index, entry)
     case .restore(let index, let snapshot):
-      if !snapshot.isEmpty { handle(node, .restored(index: index, snapshot: snapshot)) }
-    case .outcome(let token, let outcome): handle(node, .proposed(token: token, outcome))
+      if !snapshot.isEmpty { restore(node, index, snapshot) }
+    case .outcome(let token, let outcome):
+      if token & SimSessions.tokenBit != 0 { return proposed(node, token, outcome) }
+      handle(node, .proposed(token: token, outcome))
     case .members(let members): handle(node, .logMembers(members))
     }
   }
@@ -140,15 +144,20 @@ extension ClusterSim {
     let isFirst = committed.updateValue(entry, forKey: index) == nil
     if isFirst, case .members(let members) = entry.content { configuration = (index, members) }
     guard case .command(let bytes) = entry.content else { return }
-    let sends = node.core.map { $0.state }
-    node.core?.handle(.applied(index: index, entry: bytes), now: now)
-    if isFirst, let state = sends { applied(state, index, bytes) }
+    if bytes.first == LogEntryKind.session {
+      applySession(node, index, bytes)
+    } else {
+      let sends = node.core.map { $0.state }
+      node.core?.handle(.applied(index: index, entry: bytes), now: now)
+      if isFirst, let state = sends { applied(state, index, bytes) }
+      clusterApplied(node, index)
+    }
     drain(node)
     guard node.raft === raft, index >= raft.log.base + 48, let state = node.core?.state,
-      state.appliedIndex == index
+      (node.sessions?.owner.store.appliedIndex ?? state.appliedIndex) == index
     else { return }
     raft.log.compact(
-      to: index - 16 < raft.log.base ? raft.log.base : index, snapshot: state.snapshot)
+      to: index - 16 < raft.log.base ? raft.log.base : index, snapshot: snapshot(node, state))
     node.disk.log = raft.log
     node.disk.log.truncate(after: max(raft.stored, raft.log.base))
   }

@@ -1,4 +1,5 @@
 internal import AloftMembership
+internal import AloftSession
 
 /// A simulated cluster: up to 100 nodes, each with the core that real nodes have and a log, and all
 /// that can befall them, from one seed. After each step what must always hold is held against it;
@@ -34,6 +35,7 @@ package final class ClusterSim {
   var takenBy: Set<UInt64> = []
   var convictedAt: [Incarnation: UInt64] = [:]
   var effects: [UInt16: UInt64] = [:]
+  var clients = SimSessionClients()
 
   package init(seed: UInt64, options: ClusterSimOptions = ClusterSimOptions()) {
     self.seed = seed
@@ -53,6 +55,7 @@ package final class ClusterSim {
     }
     later(.misfortune, options.misfortune)
     later(.client, 1_000_000...20_000_000)
+    startClients()
     while result.violation == nil, result.events < options.events, step() {}
     heal()
     let end = now + options.rest
@@ -66,6 +69,7 @@ package final class ClusterSim {
       for node in nodes { trace(standing(of: node)) }
       violate("no rest: \(unrest)")
     }
+    if result.violation == nil { checkSessions() }
     return result
   }
 
@@ -102,7 +106,7 @@ package final class ClusterSim {
       .dial(let number, _, _), .closed(let number, _, _, _, _), .probed(let number, _, _, _, _),
       .retry(let number, _, _, _), .strike(let number, _):
       number
-    case .restart, .misfortune, .client: nil
+    case .restart, .misfortune, .client, .session: nil
     }
   }
 
@@ -129,6 +133,9 @@ package final class ClusterSim {
       let isReachable = passes(number, peer) && passes(peer, number)
       let outcome: ProbeResult =
         !isReachable ? .unknown : nodes[peer].isUp ? .accepted : .refused
+      if outcome == .refused {
+        nodes[number].sessions?.owner.isGone(id, incarnation, now: now)
+      }
       handle(nodes[number], .probed(id, incarnation, outcome))
     case .retry(let number, let life, let data, let slot):
       retry(nodes[number], life, data, slot)
@@ -137,6 +144,7 @@ package final class ClusterSim {
       if nodes[number].life == life { replace(nodes[number]) }
     case .misfortune: misfortune()
     case .client: client()
+    case .session(let event): happen(event)
     }
   }
 
@@ -156,6 +164,7 @@ package final class ClusterSim {
     }
     trace("n\(node.number) starts, life \(node.life)")
     node.core = ClusterCore(description: node.description, seed: random.word(), start: start)
+    startSessions(node)
     handle(node, .started)
     later(.tick(node.number, life: node.life), 0...10_000_000)
   }
@@ -173,6 +182,7 @@ package final class ClusterSim {
       }
     }
     (node.isUp, node.core, node.raft, node.pausedUntil) = (false, nil, nil, 0)
+    node.sessions = nil
     for peer in nodes where peer.isUp {
       for (id, link) in peer.linked where link.node == node.number && link.life == node.life {
         if passes(node.number, peer.number) {
@@ -190,6 +200,7 @@ package final class ClusterSim {
     guard node.life == life else { return }
     agenda.add(.tick(node.number, life: life), at: now + 10_000_000)
     handle(node, .tick)
+    tickSessions(node)
     node.raft?.tick(now: now)
     drain(node)
     guard now >= node.heartbeatAt, let identity = node.core?.identity else { return }

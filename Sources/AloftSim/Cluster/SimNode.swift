@@ -26,6 +26,7 @@ final class SimNode {
   /// Data messages that were taken, by who sent them.
   var taken: Set<UInt64> = []
   var waitsForData: [UInt64: (to: NodeID, Incarnation, tries: Int)] = [:]
+  var sessions: SimSessions?
   /// The node has ended for good.
   var end: ClusterEnd?
 
@@ -42,6 +43,7 @@ enum SimPacket {
   case heartbeat(NodeID, Incarnation)
   case data(UInt64, slot: Slot, NodeIdentity, Epoch, to: NodeID, Incarnation)
   case dataTaken(UInt64)
+  case session(SimSessionPacket)
 }
 
 enum SimEvent {
@@ -57,6 +59,7 @@ enum SimEvent {
   case strike(Int, life: Int)
   case misfortune
   case client
+  case session(SimSessionEvent)
 }
 
 /// What is still to happen, earliest first.
