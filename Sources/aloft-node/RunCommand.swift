@@ -33,7 +33,8 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = try Settings(file: config)
-    let options = try nodeOptions(settings)
+    let secrets = try self.secrets(settings)
+    let options = try nodeOptions(settings, secrets)
     let loops = try self.loops ?? settings["loops"].map { try number($0, "loops") } ?? 1
     // Before any thread is made, so that all have it.
     let signals = try Signals()
@@ -58,7 +59,7 @@ struct RunCommand: AsyncParsableCommand {
     if let path = control ?? settings["control"] {
       unsafe unlink(path)
       _ = try await runtime.listen(
-        on: SocketAddress(unixPath: path), handler: ControlHandler(node, signals))
+        on: SocketAddress(unixPath: path), handler: ControlHandler(node, signals, secrets))
     }
     await signals.wait()
     await node.shutdown()
@@ -88,12 +89,11 @@ struct RunCommand: AsyncParsableCommand {
     return address
   }
 
-  private func nodeOptions(_ settings: Settings) throws -> NodeOptions {
-    guard let name = name ?? settings["name"], let data = data ?? settings["data"],
-      let keyFile = keyFile ?? settings["key-file"]
-    else { throw ValidationError("a node needs --name, --data and --key-file") }
-    let keys = try Settings.read(keyFile).split(separator: "\n").map { Array($0.utf8) }
-    var options = NodeOptions(name: name, keys: keys, data: data)
+  private func nodeOptions(_ settings: Settings, _ secrets: Secrets) throws -> NodeOptions {
+    guard let name = name ?? settings["name"], let data = data ?? settings["data"] else {
+      throw ValidationError("a node needs --name, --data and --key-file")
+    }
+    var options = NodeOptions(name: name, keys: try secrets.keys(), data: data)
     if let text = listen ?? settings["listen"] { options.listen = try Self.address(text) }
     options.advertise = try (advertise ?? settings["advertise"]).map(Self.address)
     options.seeds = try (seeds ?? settings["seeds"] ?? "").split(separator: ",").map {
@@ -110,7 +110,7 @@ struct RunCommand: AsyncParsableCommand {
     options.timing = timing
     options.plaintextOffLoopback =
       plaintextOffLoopback || settings["plaintext-off-loopback"] == "yes"
-    options.tls = try tls(settings)
+    options.tls = try secrets.tls()
     return options
   }
 
@@ -123,19 +123,16 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func tls(_ settings: Settings) throws -> NodeOptions.TLS? {
-    let paths = [
-      certificate ?? settings["certificate"], privateKey ?? settings["private-key"],
-      authorities ?? settings["authorities"],
-    ]
-    let given = paths.compactMap { $0 }
-    if given.isEmpty { return nil }
-    guard given.count == 3 else {
-      throw ValidationError("TLS needs all of --certificate, --private-key and --authorities")
+  private func secrets(_ settings: Settings) throws -> Secrets {
+    guard let keyFile = keyFile ?? settings["key-file"] else {
+      throw ValidationError("a node needs --name, --data and --key-file")
     }
-    return .init(
-      certificate: try Settings.bytes(given[0]), privateKey: try Settings.bytes(given[1]),
-      authorities: try Settings.bytes(given[2]))
+    return try Secrets(
+      keyFile: keyFile,
+      certificates: [
+        certificate ?? settings["certificate"], privateKey ?? settings["private-key"],
+        authorities ?? settings["authorities"],
+      ])
   }
 }
 

@@ -1,5 +1,6 @@
 import AloftEngine
 import AloftMembership
+import AloftQueue
 import Glibc
 import Testing
 
@@ -12,17 +13,24 @@ struct PostStories {
   /// Posts numbered messages until one is refused or all are sent; answers how many were taken.
   private func post(
     _ node: Node, to other: String, from first: Int = 0, count: Int, stream: UInt16 = 3,
-    bytes: @escaping (Int) -> Int
+    isHeld: Bool = false, bytes: @escaping (Int) -> Int
   ) throws -> Int {
     try node.on { node in
       guard let peer = node.table.peer(named: other) else { return 0 }
       for number in first..<(first + count) {
         let message = Self.message(number, bytes(number))
-        let result = message.bytes.withUnsafeBytes {
-          node.table.post(
+        let result = message.bytes.withUnsafeBytes { bytes in
+          // In a block that is given up at once: whoever sends from there keeps it.
+          let holder = isHeld ? EventLoop.newMessage(copying: bytes) : nil
+          defer { if let holder { MessageBlock.release(holder) } }
+          let place = holder.map {
+            UnsafeRawBufferPointer(start: $0.header.pointee.bytes, count: bytes.count)
+          }
+          return node.table.post(
             to: peer, stream: stream,
             Post(
-              mailbox: message.mailbox, tag: message.tag, priority: message.priority, $0))
+              mailbox: message.mailbox, tag: message.tag, priority: message.priority,
+              place ?? bytes, holder: holder))
         }
         if result != .accepted { return number - first }
       }
@@ -50,8 +58,8 @@ struct PostStories {
 
   @Test(
     "They arrive as they were and in order, among other messages of the stream",
-    arguments: [1 << 10, 64 << 10])
-  func order(frameMax: Int) throws {
+    arguments: [1 << 10, 64 << 10], [false, true])
+  func order(frameMax: Int, isHeld: Bool) throws {
     let (a, b) = try makePair { $0.frameMax = frameMax }
     defer {
       a.stop()
@@ -62,7 +70,8 @@ struct PostStories {
     func size(_ number: Int) -> Int { sizes[number % sizes.count] }
     var sent = 0
     while sent < 650 {
-      sent += try post(a, to: "b", from: sent, count: min(50, 650 - sent), bytes: size)
+      sent += try post(
+        a, to: "b", from: sent, count: min(50, 650 - sent), isHeld: isHeld, bytes: size)
       // Control records come in between.
       try a.on { [sent] in $0.table.setEpoch(Epoch(rawValue: UInt64(sent))) }
     }

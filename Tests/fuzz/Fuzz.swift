@@ -88,7 +88,7 @@ private func fuzzHello(_ bytes: UnsafeRawBufferPointer) {
 }
 
 /// Stands in for the messages' memory: from malloc, so that AddressSanitizer sees its bounds.
-struct MessageBlock {
+package struct MessageBlock {
   struct Header { let bytes: UnsafeMutableRawPointer }
   let header: UnsafeMutablePointer<Header>
 

@@ -57,6 +57,9 @@ final class NodeWork: Sendable {
       return "got \(sink.count) \(sink.disorders) \(sink.ended)"
     case ("calls", 3):
       return try await calls(numbers[0], bytes: numbers[1], outstanding: numbers[2])
+    case ("transfer", 3):
+      return try await calls(
+        numbers[0], bytes: numbers[1], outstanding: 1, transferBytes: numbers[2])
     case ("pairs", _): return try await pairs(Array(words.dropFirst()))
     case ("heard", 1):
       try await sink.wait(for: numbers[0])
@@ -160,19 +163,45 @@ final class NodeWork: Sendable {
 
   // MARK: Calls
 
-  private func calls(_ count: Int, bytes: Int, outstanding: Int) async throws -> String {
+  /// With `transferBytes`, messages of that size go to the same node meanwhile, one by one.
+  private func calls(
+    _ count: Int, bytes: Int, outstanding: Int, transferBytes: Int? = nil
+  ) async throws -> String {
     guard let node = current() else { throw BenchError("no node") }
     let target = called.withLock { $0 }
+    let large = transferBytes.flatMap { bytes in
+      linked.withLock { $0.first }.map { Transfers($0, bytes: bytes) }
+    }
     let began = monotonicNow()
     let times = try await withCheckedThrowingContinuation { continuation in
-      let caller = Caller(node, target, count: count, bytes: bytes) {
+      let caller = Caller(node, target, count: count, bytes: bytes, large) {
         continuation.resume(with: $0)
       }
       caller.begin(outstanding: outstanding)
     }
     let taken = monotonicNow() - began
     let sorted = times.sorted()
+    let transfers = large.map { " \($0.count)" } ?? ""
     return "did \(taken) \(sorted[count / 2]) \(sorted[min(count - 1, count * 99 / 100)])"
+      + transfers
+  }
+}
+
+/// A large message, sent again as soon as it is taken; on the node's loop.
+private final class Transfers: @unchecked Sendable {
+  // @unchecked: used on the node's loop until the calls are over.
+  private let target: Mailbox
+  private let message: Message
+  private(set) var count = 0
+
+  init(_ target: Mailbox, bytes: Int) {
+    self.target = target
+    message = Message(copying: [UInt8](repeating: 0, count: bytes))
+  }
+
+  /// Refused while one is on its way.
+  func goOn() {
+    if target.send(message.share()) == .accepted { count += 1 }
   }
 }
 
@@ -272,6 +301,7 @@ private final class Caller: @unchecked Sendable {
   private let target: Int
   private let count: Int
   private let bytes: Int
+  private let transfers: Transfers?
   private let times: UnsafeMutablePointer<UInt64>
   private let body: UnsafeMutableRawPointer
   private var begun = 0
@@ -280,13 +310,14 @@ private final class Caller: @unchecked Sendable {
   private let done: (Result<[UInt64], any Error>) -> Void
 
   init(
-    _ node: Node, _ target: Int, count: Int, bytes: Int,
+    _ node: Node, _ target: Int, count: Int, bytes: Int, _ transfers: Transfers?,
     done: @escaping (Result<[UInt64], any Error>) -> Void
   ) {
     self.node = node
     self.target = target
     self.count = count
     self.bytes = bytes
+    self.transfers = transfers
     self.done = done
     times = .allocate(capacity: count)
     body = .allocate(byteCount: bytes, alignment: 8)
@@ -307,6 +338,7 @@ private final class Caller: @unchecked Sendable {
 
   private func next() {
     guard begun < count, let answer else { return }
+    transfers?.goOn()
     times[begun] = monotonicNow()
     body.storeBytes(of: begun, as: Int.self)
     begun += 1

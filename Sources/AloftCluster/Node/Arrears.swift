@@ -52,8 +52,14 @@ extension ClusterNode {
     }
     while let post = posts.next() {
       let id = MailboxID(rawValue: post.mailbox)
-      let result = unsafe loop.deliver(
-        copying: post.bytes, tag: post.tag, to: id, priority: min(post.priority, 3))
+      let result =
+        if let holder = post.holder {
+          unsafe loop.deliver(
+            post.bytes, of: holder, tag: post.tag, to: id, priority: post.priority)
+        } else {
+          unsafe loop.deliver(
+            copying: post.bytes, tag: post.tag, to: id, priority: post.priority)
+        }
       if result == .accepted { continue }
       if result == .busy { return fallBehind(peer, stream, post, &posts) }
       unsafe counts.pointee.messagesDropped += 1

@@ -31,10 +31,12 @@ final class Gateway: RemoteWay, @unchecked Sendable {
   }
 
   override func take(
-    _ bytes: UnsafeRawBufferPointer, tag: UInt64, to id: MailboxID, priority: UInt8
+    _ bytes: UnsafeRawBufferPointer, of holder: MessageBlock?, tag: UInt64, to id: MailboxID,
+    priority: UInt8
   ) -> SendResult {
     let post = unsafe Post(
-      mailbox: MailboxID(id, node: 0).rawValue, tag: tag, priority: priority, bytes)
+      mailbox: MailboxID(id, node: 0).rawValue, tag: tag, priority: priority, bytes,
+      holder: holder)
     switch links.post(to: peer, stream: NodeStream.messages, post) {
     case .accepted:
       unsafe counts.pointee.messagesOut &+= 1
@@ -56,11 +58,12 @@ final class Gateway: RemoteWay, @unchecked Sendable {
 
   /// Hands a message to the link; the answer is the message when there is no room.
   private func pass(_ message: consuming Message) -> Message? {
-    let header = unsafe message.block.header
+    let block = message.block
+    let header = unsafe block.header
     let (id, tag) = unsafe (header.pointee.target, header.pointee.tag)
     let priority = unsafe header.pointee.priority
     let result = unsafe message.withUnsafeBytes {
-      unsafe take($0, tag: tag, to: id, priority: priority)
+      unsafe take($0, of: block, tag: tag, to: id, priority: priority)
     }
     if result == .full {
       // `writable` wakes it.

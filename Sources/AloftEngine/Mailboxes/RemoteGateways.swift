@@ -9,9 +9,11 @@ import Synchronization
 open class RemoteWay: MailboxHandler, @unchecked Sendable {
   // @unchecked: no stored properties.
 
-  /// On the loop: takes a copy of a message along. Neither calls handlers nor ends the way.
+  /// On the loop: takes a copy of a message along, or a reference to what holds its bytes. Neither
+  /// calls handlers nor ends the way.
   open func take(
-    _ bytes: UnsafeRawBufferPointer, tag: UInt64, to id: MailboxID, priority: UInt8
+    _ bytes: UnsafeRawBufferPointer, of holder: MessageBlock?, tag: UInt64, to id: MailboxID,
+    priority: UInt8
   ) -> SendResult { .closed }
 }
 
@@ -101,7 +103,8 @@ package enum RemoteGateways {
   static func send(_ shared: MessageBlock, to id: MailboxID, priority: UInt8) -> SendResult {
     let bytes = unsafe UnsafeRawBufferPointer(
       start: shared.header.pointee.bytes, count: Int(shared.header.pointee.count))
-    if let result = unsafe sendHere(bytes, tag: shared.header.pointee.tag, id, priority) {
+    let tag = unsafe shared.header.pointee.tag
+    if let result = unsafe sendHere(bytes, of: shared, tag: tag, id, priority) {
       if result == .accepted { MessageBlock.release(shared) }
       return result
     }
@@ -114,7 +117,7 @@ package enum RemoteGateways {
   static func send(
     copying bytes: UnsafeRawBufferPointer, to id: MailboxID, priority: UInt8
   ) -> SendResult {
-    if let result = unsafe sendHere(bytes, tag: 0, id, priority) { return result }
+    if let result = unsafe sendHere(bytes, of: nil, tag: 0, id, priority) { return result }
     guard let mailbox = mailbox(for: id.node) else { return .closed }
     let block = unsafe EventLoop.newMessage(copying: bytes)
     let result = EventLoop.trySend(block, to: mailbox, priority: priority, for: id)
@@ -125,13 +128,14 @@ package enum RemoteGateways {
   /// From the loop where the way begins; nil elsewhere.
   @inline(__always)
   private static func sendHere(
-    _ bytes: UnsafeRawBufferPointer, tag: UInt64, _ id: MailboxID, _ priority: UInt8
+    _ bytes: UnsafeRawBufferPointer, of holder: MessageBlock?, tag: UInt64, _ id: MailboxID,
+    _ priority: UInt8
   ) -> SendResult? {
     guard let loop = unsafe EventLoop.unretainedCurrent,
       let way = unsafe loop._withUnsafeGuaranteedRef({ unsafe $0.hot.pointee.ways.find(id.node) })
     else { return nil }
     return unsafe way._withUnsafeGuaranteedRef {
-      unsafe $0.take(bytes, tag: tag, to: id, priority: priority)
+      unsafe $0.take(bytes, of: holder, tag: tag, to: id, priority: priority)
     }
   }
 }
@@ -168,6 +172,20 @@ extension EventLoop {
     unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, id.slot, state)
     return .accepted
+  }
+
+  /// The same of a large one, which lies in a block and is not copied.
+  package func deliver(
+    _ bytes: UnsafeRawBufferPointer, of holder: MessageBlock, tag: UInt64, to id: MailboxID,
+    priority: UInt8
+  ) -> SendResult {
+    guard id.node == 0 else { return .closed }
+    MessageBlock.retain(holder)
+    let block = unsafe messages.allocate(slice: bytes, of: holder)
+    unsafe block.header.pointee.tag = tag
+    let result = Self.send(block, to: id, priority: priority)
+    if result != .accepted { MessageBlock.release(block) }
+    return result
   }
 
   @inline(never)

@@ -119,7 +119,7 @@ extension LinkTable {
       word: header.word)
     let bytes = unsafe UnsafeRawBufferPointer(
       start: assembly.header.pointee.bytes, count: count)
-    unsafe deliver(peer, state, whole, bytes)
+    unsafe deliver(peer, state, whole, bytes, holder: assembly)
     MessageBlock.release(assembly)
   }
 }

@@ -79,6 +79,7 @@ extension LinkTable {
     let most = unsafe min(Self.postsMax, state.pointee.frameMax)
     let size = Self.size(post, namesMailbox: true)
     guard size <= most else {
+      if let holder = post.holder { return unsafe postWhole(state, number, stream, post, holder) }
       return unsafe put(
         state, .post, number, post.priority & 3, (post.mailbox, post.tag), post.bytes)
     }
@@ -108,6 +109,28 @@ extension LinkTable {
       start + RecordHeader.bytes + most, state.pointee.stagingMax)
     unsafe stream.pointee.credit -= RecordHeader.bytes
     unsafe stream.pointee.sent += UInt64(RecordHeader.bytes)
+  }
+
+  /// A large one, which lies in a block: it is sent from there.
+  private func postWhole(
+    _ state: UnsafeMutablePointer<PeerState>, _ number: UInt16,
+    _ stream: UnsafeMutablePointer<OutStream>, _ post: Post, _ holder: MessageBlock
+  ) -> LinkSendResult {
+    guard unsafe post.bytes.count <= state.pointee.messageMax else { return .tooLarge }
+    let queued = unsafe Int(stream.pointee.queuedBytes)
+    guard unsafe queued == 0 || queued + post.bytes.count <= options.postsWaitingMax else {
+      return unsafe refuse(state, number, stream)
+    }
+    let holder = Waiting(holder).holder
+    MessageBlock.retain(holder)
+    let waiting = Waiting(unsafe loop.messages.allocate(slice: post.bytes, of: holder))
+    unsafe Self.store((post.mailbox, post.tag), .post, to: waiting.lead)
+    unsafe waiting.name(.post, kind: post.priority & 3, sequence: stream.pointee.sequence)
+    unsafe stream.pointee.sequence &+= 1
+    unsafe counts.pointee.messagesSent += 1
+    unsafe stream.pointee.append(waiting)
+    unsafe activate(state, number, stream)
+    return .accepted
   }
 
   // MARK: What has to wait

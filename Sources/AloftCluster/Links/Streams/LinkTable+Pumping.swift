@@ -236,7 +236,7 @@ extension LinkTable {
     let header = RecordHeader(
       waiting.type, length: waiting.count, kind: waiting.kind, stream: number,
       word: waiting.sequence)
-    guard unsafe write(state, header, nil, waiting.block, from: 0, count: waiting.count) else {
+    guard unsafe write(state, header, nil, waiting, from: 0, count: waiting.count) else {
       return false
     }
     unsafe spend(stream, size)
@@ -289,7 +289,7 @@ extension LinkTable {
       word: waiting.sequence)
     let fragment = FragmentHeader(
       total: waiting.count, offset: UInt32(offset), type: waiting.type)
-    guard unsafe write(state, header, fragment, waiting.block, from: offset, count: part) else {
+    guard unsafe write(state, header, fragment, waiting, from: offset, count: part) else {
       return false
     }
     unsafe counts.pointee.fragmentsSent += 1
@@ -320,10 +320,15 @@ extension LinkTable {
   /// where it lies.
   private func write(
     _ state: UnsafeMutablePointer<PeerState>, _ header: RecordHeader, _ fragment: FragmentHeader?,
-    _ block: MessageBlock, from offset: Int, count: Int
+    _ waiting: Waiting, from offset: Int, count: Int
   ) -> Bool {
+    // What stands before goes with the first part.
+    let lead = offset == 0 ? waiting.leadBytes : 0
+    let count = count - lead
+    let offset = offset == 0 ? 0 : offset - waiting.leadBytes
     let isGathered = count <= Self.gatheredMax
-    let headerBytes = RecordHeader.bytes + (fragment == nil ? 0 : FragmentHeader.bytes)
+    let recordBytes = RecordHeader.bytes + (fragment == nil ? 0 : FragmentHeader.bytes)
+    let headerBytes = recordBytes + lead
     let size = headerBytes + (isGathered ? count : 0)
     guard
       unsafe state.pointee.staged + size <= state.pointee.stagingMax || hasRoom(state, size)
@@ -333,9 +338,10 @@ extension LinkTable {
       + state.pointee.staged
     unsafe header.store(to: start)
     if let fragment { unsafe fragment.store(to: start + RecordHeader.bytes) }
+    unsafe (start + recordBytes).copyMemory(from: waiting.lead, byteCount: lead)
     unsafe state.pointee.staged += size
     let body = unsafe UnsafeRawBufferPointer(
-      start: block.header.pointee.bytes + offset, count: count)
+      start: waiting.block.header.pointee.bytes + offset, count: count)
     if isGathered {
       if count > 0 {
         unsafe (start + headerBytes).copyMemory(from: body.baseAddress!, byteCount: count)
@@ -343,8 +349,9 @@ extension LinkTable {
       return true
     }
     unsafe flushStaging(state)
-    MessageBlock.retain(block)
-    unsafe transmit(state, loop.messages.allocate(slice: body, of: block))
+    let holder = waiting.holder
+    MessageBlock.retain(holder)
+    unsafe transmit(state, loop.messages.allocate(slice: body, of: holder))
     return true
   }
 

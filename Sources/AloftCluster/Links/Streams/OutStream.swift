@@ -49,7 +49,16 @@ struct Waiting {
   }
 
   var address: UInt { unsafe UInt(bitPattern: block.header) }
-  var count: Int { unsafe Int(block.header.pointee.count) }
+  /// Bytes that stand before the block's own, if those lie elsewhere: the extension of a post.
+  var leadBytes: Int { unsafe block.header.pointee.region == 0 ? 0 : 16 }
+  var lead: UnsafeMutableRawPointer { unsafe block.address + MessageBlock.headerBytes }
+  /// Of all that goes on the wire behind the header.
+  var count: Int { unsafe leadBytes + Int(block.header.pointee.count) }
+  /// Who holds the block's bytes.
+  var holder: MessageBlock {
+    unsafe block.header.pointee.region == 0
+      ? block : MessageBlock(address: block.header.pointee.region)
+  }
 
   var next: UInt {
     get { unsafe block.header.pointee.link }

@@ -194,12 +194,12 @@ extension LinkTable {
   /// Tells of a whole message, of whatever type.
   func deliver(
     _ peer: LinkPeer, _ state: UnsafeMutablePointer<PeerState>, _ header: RecordHeader,
-    _ body: UnsafeRawBufferPointer
+    _ body: UnsafeRawBufferPointer, holder: MessageBlock? = nil
   ) {
     unsafe counts.pointee.messagesReceived &+= 1
     switch header.type {
     case .call: unsafe called(peer, state, header, body)
-    case .post: unsafe posted(peer, header, body)
+    case .post: unsafe posted(peer, header, body, holder)
     case .reply, .failure: unsafe answered(state, header, body)
     default:
       unsafe client.received(peer, stream: header.stream, kind: header.kind, message: body)
@@ -207,13 +207,14 @@ extension LinkTable {
   }
 
   private func posted(
-    _ peer: LinkPeer, _ header: RecordHeader, _ body: UnsafeRawBufferPointer
+    _ peer: LinkPeer, _ header: RecordHeader, _ body: UnsafeRawBufferPointer,
+    _ holder: MessageBlock?
   ) {
     let mailbox = unsafe UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
     let tag = unsafe UInt64(littleEndian: body.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: body[16...])
     var reader = unsafe PostReader(
-      Post(mailbox: mailbox, tag: tag, priority: header.kind & 3, bytes))
+      Post(mailbox: mailbox, tag: tag, priority: header.kind & 3, bytes, holder: holder))
     unsafe client.posted(peer, stream: header.stream, &reader)
   }
 

@@ -1,3 +1,5 @@
+package import AloftQueue
+
 /// A message for a mailbox of the peer's.
 @safe
 package struct Post {
@@ -8,13 +10,17 @@ package struct Post {
   package var priority: UInt8
   /// In place, good until the call returns that it was handed to.
   package var bytes: UnsafeRawBufferPointer
+  /// What the bytes lie in, if that may be referred to for longer.
+  package var holder: MessageBlock?
 
   package init(
-    mailbox: UInt64, tag: UInt64, priority: UInt8, _ bytes: UnsafeRawBufferPointer
+    mailbox: UInt64, tag: UInt64, priority: UInt8, _ bytes: UnsafeRawBufferPointer,
+    holder: MessageBlock? = nil
   ) {
     self.mailbox = mailbox
     self.tag = tag
     self.priority = priority
+    self.holder = holder
     unsafe self.bytes = unsafe bytes
   }
 }
