@@ -2,8 +2,8 @@ internal import AloftMembership
 internal import AloftSession
 
 /// Clients of a simulated cluster's sessions. Each does one thing at a time, and repeats what isn't
-/// answered, at any node. A session's state is the list of what was appended to it, each thing with a
-/// number of its own: so whatever is lost, doubled, or read too early or too late shows in it.
+/// answered, at any node. A session's state is the list of what was appended to it, each thing with
+/// a number of its own: so whatever is lost, doubled, or read too early or too late shows in it.
 struct SimSessionClients {
   struct Client {
     /// What it waits for; nil between two things.

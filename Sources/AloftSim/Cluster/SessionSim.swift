@@ -1,7 +1,8 @@
 internal import AloftMembership
 internal import AloftSession
 
-/// The sessions of a simulated process: the owner that real nodes have, and what it needs of others.
+/// The sessions of a simulated process: the owner that real nodes have, and what it needs of
+/// others.
 final class SimSessions {
   /// Marks the log's tokens that are of sessions.
   static let tokenBit: UInt64 = 1 << 63
