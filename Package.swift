@@ -104,7 +104,8 @@ let package = Package(
     .executableTarget(
       name: "aloft-sim",
       dependencies: [
-        "AloftSession", "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "AloftSession", "AloftSim",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
