@@ -7,7 +7,7 @@ import Testing
 /// Thousands of random histories of sessions, each from a seed, held against a plain model; and
 /// versions that are wrong, which they must find.
 struct SessionHistories {
-  private static let seeds = Environment.number("ALOFT_SEEDS") ?? 100
+  private static let seeds = Environment.number("ALOFT_SEEDS") ?? 20
   private static let steps = 400
 
   @Test("Owners, entries and stores do what a plain model says, whatever happens")
@@ -37,7 +37,7 @@ struct SessionHistories {
   @Test("Each fault that is put in is found", arguments: SessionFault.allCases)
   func faults(fault: SessionFault) {
     var found = false
-    for seed in 1...UInt64(200) where !found {
+    for seed in 1...UInt64(40) where !found {
       found = SessionStory(seed: seed, faults: [fault]).run(steps: Self.steps) != nil
     }
     #expect(found, "\(fault) is not found")

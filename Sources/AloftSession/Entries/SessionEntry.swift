@@ -80,6 +80,8 @@ package struct SessionVerdict: Hashable, Sendable {
 
   package var index: UInt64
   package var kind: Kind
+  /// The life that the entry is of: a later one begins its sequence anew.
+  package var incarnation = Incarnation(rawValue: 0)
   /// The positions of operations on slots that their owner didn't have any more, ascending.
   package var refused: [UInt32]
 
@@ -88,9 +90,10 @@ package struct SessionVerdict: Hashable, Sendable {
   }
 
   package var bytes: [UInt8] {
-    var writer = RawWriter(capacity: 16 + 4 * refused.count)
+    var writer = RawWriter(capacity: 24 + 4 * refused.count)
     writer.put(kind.rawValue)
     writer.put(index)
+    writer.put(incarnation.rawValue)
     for position in refused { writer.put(position) }
     return writer.take()
   }
@@ -99,6 +102,7 @@ package struct SessionVerdict: Hashable, Sendable {
     self = try reading(bytes) { reader throws(MalformedBytes) in
       guard let kind = Kind(rawValue: try reader.byte()) else { throw MalformedBytes() }
       var verdict = SessionVerdict(index: try reader.long(), kind: kind)
+      verdict.incarnation = Incarnation(rawValue: try reader.long())
       verdict.refused.reserveCapacity(reader.remaining / 4)
       while reader.remaining > 0 {
         let position = try reader.word()

@@ -60,7 +60,9 @@ extension SessionOwner {
   /// The verdict of the leader, who has applied it: from here on it can't be otherwise.
   package func entryDone(_ sequence: UInt64, _ verdict: SessionVerdict, now: UInt64) {
     self.now = now
-    guard let position = entries.firstIndex(where: { $0.sequence == sequence }) else { return }
+    guard verdict.incarnation == identity.incarnation,
+      let position = entries.firstIndex(where: { $0.sequence == sequence })
+    else { return }
     switch verdict.kind {
     // It will come by this node's own log.
     case .duplicate: return
@@ -75,6 +77,7 @@ extension SessionOwner {
   private func resolve(_ entry: OwnEntry, _ verdict: SessionVerdict) {
     switch verdict.kind {
     case .applied:
+      earlyIndex = max(earlyIndex, verdict.index)
       var position = 0
       _ = unsafe entry.bytes.withUnsafeBytes { bytes in
         unsafe store.apply(index: verdict.index, entry: bytes, by: verdict) { view, evaluation in
@@ -84,7 +87,7 @@ extension SessionOwner {
       }
       removeFirst()
     case .malformed:
-      store.fence.count(identity.id, entry.sequence)
+      store.fence.show(identity.id, entry.sequence)
       dropFirst(as: .malformed)
     case .stale, .duplicate, .gap: dropFirst(as: .moved)
     }

@@ -69,7 +69,9 @@ extension SessionOwner {
   @inline(__always)
   func standing(_ slot: Slot) -> SessionOutcome? {
     switch slots[slot] {
-    case .ready: return isAccepting ? nil : SessionOutcome(.notAccepting)
+    case .ready:
+      // After a snapshot that is older than what was answered.
+      return isAccepting && store.appliedIndex >= servedFrom ? nil : SessionOutcome(.notAccepting)
     case .waiting:
       let wait = slots.wait(now: now, own: identity.incarnation)
       let ms = wait.map { $0 > now ? ($0 - now) / 1_000_000 + 1 : 1 } ?? 0
@@ -94,11 +96,12 @@ extension SessionOwner {
       if store.fence.since[number] != before.since[number] { slots.lose(slot) }
     }
     isFenceNew = true
+    servedFrom = max(servedFrom, earlyIndex)
     bringOver(from: other)
     closeEntry()
     for index in entries.indices { refer(&entries[index]) }
     // Those that the snapshot has were done, or refused: nobody knows.
-    let last = store.fence.sequence(of: identity.id)
+    let last = store.fence.shown(of: identity.id)
     while let first = entries.first, first.sequence <= last { dropFirst(as: .uncertain) }
     for number in 0..<Slot.count {
       let slot = Slot(rawValue: UInt16(number))

@@ -32,6 +32,10 @@ package final class SessionOwner {
   var slots = OwnedSlots()
   /// A snapshot has brought another fence.
   var isFenceNew = false
+  /// The last entry that was answered before the log had brought it; and what the log has to bring
+  /// before this node serves.
+  var earlyIndex: UInt64 = 0
+  var servedFrom: UInt64 = 0
   /// By slot: operations that are on their way.
   var slotInFlight = Array(repeating: UInt32(0), count: Slot.count)
 

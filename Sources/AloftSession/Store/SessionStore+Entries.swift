@@ -20,17 +20,22 @@ extension SessionStore {
       verdict.kind = .malformed
       return verdict
     }
+    verdict.incarnation = header.incarnation
     if given == nil, !fence.isCurrent(header.origin, header.incarnation) {
       verdict.kind = .stale
       return verdict
     }
-    let last = fence.sequence(of: header.origin)
+    // By the log alone, lest an owner that is ahead of it finds no gap where all others do.
+    let shown = fence.shown(of: header.origin)
+    let last = given == nil ? fence.sequence(of: header.origin) : shown
     guard header.sequence == last &+ 1 else {
       verdict.kind = header.sequence <= last ? .duplicate : .gap
       return verdict
     }
     // From here on it counts, whatever is in it: who sent it goes on with the next one.
-    fence.count(header.origin, header.sequence)
+    if given == nil { fence.count(header.origin, header.sequence) }
+    let isShown = header.sequence <= shown
+    if !isShown { fence.show(header.origin, header.sequence) }
     guard isWhole(reader, header) else {
       malformed += 1
       verdict.kind = .malformed
@@ -52,9 +57,11 @@ extension SessionStore {
       }
       if isRefused {
         if given == nil { verdict.refused.append(position) }
+        if isShown { continue }
         done(view, Evaluation(SessionOutcome(.moved)))
         continue
       }
+      if isShown { continue }
       let version = index &<< Self.versionShift | UInt64(position &+ 1)
       done(view, perform(view, version: version))
     }

@@ -13,6 +13,10 @@ struct SlotFence {
   /// By node: the last entry of its current life that was applied.
   private(set) var sequences = Array(repeating: UInt64(0), count: 256)
 
+  /// By node: the last entry of its current life that its sessions show. An owner's are ahead of
+  /// the log by what the leader has told it of.
+  private(set) var shown = Array(repeating: UInt64(0), count: 256)
+
   @inline(__always)
   func isCurrent(_ origin: NodeID, _ incarnation: Incarnation) -> Bool {
     incarnation.rawValue != 0 && lives[Int(origin.rawValue)] == incarnation.rawValue
@@ -25,6 +29,13 @@ struct SlotFence {
   }
 
   func sequence(of origin: NodeID) -> UInt64 { sequences[Int(origin.rawValue)] }
+
+  func shown(of origin: NodeID) -> UInt64 { shown[Int(origin.rawValue)] }
+
+  @inline(__always)
+  mutating func show(_ origin: NodeID, _ sequence: UInt64) {
+    shown[Int(origin.rawValue)] = sequence
+  }
 
   @inline(__always)
   mutating func count(_ origin: NodeID, _ sequence: UInt64) {
@@ -45,7 +56,7 @@ struct SlotFence {
       where isOther[Int(owner)] && owners[slot] == owner {
         changed.append(slot)
       }
-      for node in 0..<256 where isOther[node] { sequences[node] = 0 }
+      for node in 0..<256 where isOther[node] { (sequences[node], shown[node]) = (0, 0) }
       lives = current
     }
     for slot in changed { since[slot] = index }
@@ -93,6 +104,7 @@ struct SlotFence {
     for node in 0..<256 {
       writer.put(lives[node])
       writer.put(sequences[node])
+      writer.put(shown[node])
     }
   }
 
@@ -120,6 +132,9 @@ struct SlotFence {
       next += count
     }
     guard next == Slot.count else { throw MalformedBytes() }
-    for node in 0..<256 { (lives[node], sequences[node]) = (try reader.long(), try reader.long()) }
+    for node in 0..<256 {
+      (lives[node], sequences[node]) = (try reader.long(), try reader.long())
+      shown[node] = try reader.long()
+    }
   }
 }

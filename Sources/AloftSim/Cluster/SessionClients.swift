@@ -151,6 +151,7 @@ extension ClusterSim {
   private func wrote(_ client: Int) {
     let (number, item) = (clients.clients[client].session, clients.clients[client].item)
     result.writes += 1
+    trace("client \(client) has written \(item) to session \(number)")
     guard item != 0 else { return clients.sessions[number].isMade = true }
     clients.sessions[number].acknowledged.insert(item)
     clients.sessions[number].acknowledgedAt[item] = now

@@ -89,6 +89,14 @@ extension ClusterSim {
       unsafe sessions.owner.apply(index: index, entry: $0, now: now)
     }
     sessions.verdicts[index] = verdict
+    if options.isTraced,
+      let header = unsafe try? entry.withUnsafeBytes({
+        unsafe try SessionEntryHeader(entry: $0)
+      })
+    {
+      let name = "\(header.origin.rawValue)/\(header.incarnation.rawValue) \(header.sequence)"
+      trace("n\(node.number) applies \(index) of \(name): \(verdict.kind) \(verdict.refused)")
+    }
     if sessions.verdicts.count > 64 { sessions.verdicts[index - 64] = nil }
   }
 
@@ -221,6 +229,7 @@ extension ClusterSim {
       guard life == node.life else { return }
       sessions.sentAt[sequence] = nil
       if let verdict {
+        trace("n\(node.number) hears of \(sequence): \(verdict.kind) at \(verdict.index)")
         sessions.owner.entryDone(sequence, verdict, now: now)
       } else {
         sessions.owner.entryFailed(sequence, now: now)
