@@ -38,6 +38,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   /// Entries of other nodes that this node has proposed, by token.
   var forwarded: [UInt64: IncomingCall] = [:]
   var forwardedMade: UInt64 = 0
+  var onTheirWay = 0
   /// The link to the leader has no room.
   var isBlocked = false
   /// Counts changes of the leader: what came before says nothing about what is sent now.
@@ -49,6 +50,9 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   var attachments: [UInt64: Attachment] = [:]
   var attachmentsMade: UInt64 = 0
 
+  var randomWords: [UInt64] = []
+  static let randomWordsKept = 512
+  private var loadsAt: UInt64 = 0
   private var isDue = false
   private var isTelling = false
   var epoch = Epoch(rawValue: 0)
@@ -93,6 +97,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     leader = now
     leadership += 1
     isBlocked = false
+    onTheirWay = 0
     isSecretProposed = false
     owner.leaderChanged(now: ClusterNode.now())
     due()
@@ -149,7 +154,11 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     _ = owner.tick(now: now)
     if leader.isSelf {
       proposeSecret()
-      node.core.slotLoads = store.slotLoads
+      // Slots are spread by what is on them; what was so a while ago is near enough.
+      if now >= loadsAt {
+        loadsAt = now + 100_000_000
+        node.core.slotLoads = store.slotLoads
+      }
     }
     slotsMoved()
     endOverdue(now)
