@@ -9,8 +9,14 @@ final class SessionWork: @unchecked Sendable {
   private let node: Node
   /// Sessions that were made here.
   private var made: [SessionID] = []
+  private let load = Mutex<SessionLoad?>(nil)
 
   init(_ node: Node) { self.node = node }
+
+  private func current() throws -> SessionLoad {
+    guard let load = load.withLock({ $0 }) else { throw BenchError("no sessions were filled in") }
+    return load
+  }
 
   func order(_ words: [String]) async throws -> String? {
     let numbers = words.dropFirst().compactMap { Int($0) }
@@ -30,6 +36,16 @@ final class SessionWork: @unchecked Sendable {
         return true
       }
     case ("reads", 1): return try await read(count: numbers[0])
+    case ("fill", 2):
+      let fresh = SessionLoad(node, bytes: numbers[1])
+      load.withLock { $0 = fresh }
+      return await fresh.fill(numbers[0])
+    case ("load", 1): return try await current().begin(writers: numbers[0])
+    case ("unload", 0): return try await current().end()
+    case ("mark", 1): return try await current().mark(numbers[0])
+    case ("sweep", 1): return try await current().sweep(since: UInt64(numbers[0]))
+    case ("verify", 0): return try await current().verify()
+    case ("leader", 0): return "leader \(await node.status()?.leader ?? 0)"
     case ("entries", 0):
       let statistics = await node.sessions.statistics()
       return "entries \(statistics?.entries ?? 0) \(statistics?.entriesFailed ?? 0)"
@@ -38,9 +54,10 @@ final class SessionWork: @unchecked Sendable {
       let end = ContinuousClock.now + .seconds(20)
       while ContinuousClock.now < end {
         let status = await node.status()
-        let voters = status?.members.filter(\.isVoter).count ?? 0
-        if voters >= 3, status?.isAccepting == true,
-          status?.members.allSatisfy({ $0.slots > 0 || $0.state != .up }) == true
+        let members = status?.members.filter { $0.state == .up } ?? []
+        let isSettled = members.allSatisfy { $0.slots > 0 || $0.weight == 0 }
+        if status?.isAccepting == true, isSettled, members.filter(\.isVoter).count >= 3,
+          members.filter({ $0.slots > 0 }).count == 4
         {
           return "settled"
         }

@@ -10,9 +10,26 @@ struct SessionsScenario: Scenario {
 
   func run(_ context: RunContext) throws -> [Figure] {
     let shapes: [(writers: Int, count: Int)] = [(1, 2_000), (64, 100_000), (1_000, 400_000)]
-    return try measureEach(shapes, name: { "writers=\($0.writers)" }) { shape in
-      try throughput(
-        writers: shape.writers, count: context.size(shape.count, quick: shape.count / 20), context)
+    let parts = shapes.map { Part.writers($0.writers, count: $0.count) } + [.kills]
+    return try measureEach(parts, name: \.name) { part in
+      switch part {
+      case .kills: return try kills(context)
+      case .writers(let writers, let count):
+        return try throughput(
+          writers: writers, count: context.size(count, quick: count / 20), context)
+      }
+    }
+  }
+
+  private enum Part {
+    case writers(Int, count: Int)
+    case kills
+
+    var name: String {
+      switch self {
+      case .writers(let writers, _): "writers=\(writers)"
+      case .kills: "kills"
+      }
     }
   }
 

@@ -48,6 +48,7 @@ extension ClusterNode: LinkClient {
   private func met(_ peer: LinkPeer) {
     if core.identity.id.rawValue != 0 { greet(peer) }
     openGateway(to: peer)
+    sessions.writable(peer.id)
     happened(.linkUp(peer.id, peer.incarnation))
   }
 

@@ -35,8 +35,9 @@ extension ClusterSessions {
   func sendEntries() {
     guard leader.id != nil || leader.isSelf, !isBlocked else { return }
     let now = ClusterNode.now()
-    while !isBlocked, let entry = owner.takeEntry(now: now) {
+    while !isBlocked, isWorthAnEntry, let entry = owner.takeEntry(now: now) {
       statistics.entries += 1
+      onTheirWay += 1
       if leader.isSelf {
         propose(entry)
       } else if let id = leader.id {
@@ -45,8 +46,25 @@ extension ClusterSessions {
     }
   }
 
+  /// An entry costs all nodes something, however little is in it: so two are on their way at most
+  /// unless there is much to be written. What comes meanwhile goes together.
+  private var isWorthAnEntry: Bool {
+    onTheirWay < Self.eagerEntries || owner.waitingBytes >= Self.worthwhileBytes
+  }
+
+  private static let eagerEntries = 2
+  private static let worthwhileBytes = 64 << 10
+
+  /// One entry fewer is on its way, of those that were sent under the present leader.
+  private func returned(under leadership: UInt64) {
+    if leadership == self.leadership, onTheirWay > 0 { onTheirWay -= 1 }
+  }
+
   private func propose(_ entry: SessionEntry) {
-    guard let log = node.log else { return failed(entry.sequence) }
+    guard let log = node.log else {
+      returned(under: leadership)
+      return failed(entry.sequence)
+    }
     log.propose(entry.bytes, token: Token.own(entry.sequence))
   }
 
@@ -65,6 +83,7 @@ extension ClusterSessions {
         timeout: Self.entryTimeoutMs
       ) { [weak self] outcome in
         guard let self, !hasStopped else { return }
+        returned(under: leadership)
         if case .reply(let bytes) = outcome,
           let verdict = try? SessionVerdict(bytes: unsafe Array(bytes))
         {
@@ -80,10 +99,11 @@ extension ClusterSessions {
     case .wouldBlock: isBlocked = true
     case .noLink, .tooLarge, .tooMany: break
     }
+    returned(under: leadership)
     failed(sequence)
   }
 
-  /// The link has room again.
+  /// The link has room again, or is a new one.
   func writable(_ id: NodeID) {
     guard id == leader.id, isBlocked else { return }
     isBlocked = false
@@ -133,10 +153,10 @@ extension ClusterSessions {
     if Token.isForwarded(token) {
       guard let call = forwarded.removeValue(forKey: number) else { return }
       answer(call, outcome)
-    } else if case .committed = outcome {
-      // Applying it has said all there is to say.
     } else {
-      failed(number)
+      returned(under: leadership)
+      // Of one that was committed, applying it has said all there is to say.
+      if case .committed = outcome {} else { failed(number) }
     }
     due()
   }

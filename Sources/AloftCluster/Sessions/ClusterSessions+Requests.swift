@@ -32,8 +32,23 @@ extension ClusterSessions {
 
   /// A number for a session that is yet to be created: of the node that has fewest.
   package func mint() -> SessionID? {
-    var random = SystemRandomNumberGenerator()
-    return owner.mint(high: random.next(), low: random.next())
+    owner.mint(high: random(), low: random())
+  }
+
+  /// A key for a write: another one each time, and nobody else's.
+  package func newKey() -> UInt64 { random() | 1 }
+
+  /// A word of the system's randomness, of which some is kept.
+  private func random() -> UInt64 {
+    if randomWords.isEmpty {
+      var generator = SystemRandomNumberGenerator()
+      var word: UInt64 = 0
+      for _ in 0..<Self.randomWordsKept {
+        word = generator.next()
+        randomWords.append(word)
+      }
+    }
+    return randomWords.removeLast()
   }
 
   /// Who serves the session; nil while nobody does.
@@ -193,19 +208,22 @@ extension ClusterSessions {
   /// been stopped for longer than that.
   private func isInTime(_ now: UInt64) -> Bool { now < node.core.acceptsUntil }
 
-  /// The session, if it's this node's and may be told of now; else false, and `query` is the way.
-  /// Nothing is allocated.
+  /// The session's state, if it's this node's and may be told of now; else false, and `query` is
+  /// the way. Nothing is allocated.
   package func readHere(
-    _ id: SessionID, _ principal: Principal, _ body: (SessionOutcome, SessionView?) -> Void
+    _ id: SessionID, _ principal: Principal,
+    _ body: (SessionOutcome, UnsafeRawBufferPointer) -> Void
   ) -> Bool {
     let now = ClusterNode.now()
     guard isInTime(now) else { return false }
     switch owner.read(id, by: principal, now: now) {
-    case .found(let ref): view(ref, body)
+    case .found(let ref):
+      let outcome = SessionOutcome(.done, version: store.version(ref))
+      unsafe store.withState(ref) { unsafe body(outcome, $0) }
     case .refused(let outcome):
       switch outcome.code {
       case .moved, .notReady, .notAccepting: return false
-      default: body(outcome, nil)
+      default: unsafe body(outcome, UnsafeRawBufferPointer(start: nil, count: 0))
       }
     }
     return true

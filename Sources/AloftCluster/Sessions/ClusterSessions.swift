@@ -39,6 +39,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   /// Entries of other nodes that this node has proposed, by token.
   var forwarded: [UInt64: IncomingCall] = [:]
   var forwardedMade: UInt64 = 0
+  var onTheirWay = 0
   /// The link to the leader has no room.
   var isBlocked = false
   /// Counts changes of the leader: what came before says nothing about what is sent now.
@@ -50,6 +51,9 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   var attachments: [UInt64: Attachment] = [:]
   var attachmentsMade: UInt64 = 0
 
+  var randomWords: [UInt64] = []
+  static let randomWordsKept = 512
+  private var loadsAt: UInt64 = 0
   private var isDue = false
   private var isTelling = false
   var epoch = Epoch(rawValue: 0)
@@ -94,6 +98,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     leader = now
     leadership += 1
     isBlocked = false
+    onTheirWay = 0
     isSecretProposed = false
     owner.leaderChanged(now: ClusterNode.now())
     due()
@@ -150,7 +155,11 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     _ = owner.tick(now: now)
     if leader.isSelf {
       proposeSecret()
-      node.core.slotLoads = store.slotLoads
+      // Slots are spread by what is on them; what was so a while ago is near enough.
+      if now >= loadsAt {
+        loadsAt = now + 100_000_000
+        node.core.slotLoads = store.slotLoads
+      }
     }
     slotsMoved()
     endOverdue(now)

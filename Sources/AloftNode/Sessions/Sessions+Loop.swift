@@ -57,12 +57,14 @@ extension Sessions {
     _ answer: @escaping (_ state: RawSpan, _ version: UInt64, _ failure: SessionFailure?) -> Void
   ) {
     guard let inner else { return Self.fail(Self.ended, answer) }
-    let tell = { (outcome: SessionOutcome, view: SessionView?) in
+    let isHere = unsafe inner.readHere(id, principal) { outcome, state in
+      unsafe answer(state.bytes, outcome.version, SessionFailure(outcome))
+    }
+    if isHere { return }
+    inner.query(.read, id, principal, deadline: deadline()) { outcome, view in
       if let view { return unsafe answer(view.bytes.bytes, view.version, nil) }
       Self.fail(SessionFailure(outcome) ?? Self.ended, answer)
     }
-    if inner.readHere(id, principal, tell) { return }
-    inner.query(.read, id, principal, deadline: deadline(), tell)
   }
 
   private static func fail(
@@ -87,7 +89,7 @@ extension Sessions {
   ) {
     guard let inner else { return answer(0, Self.ended) }
     let request = SessionRequest(
-      id: id, principal: principal, key: Self.newKey(), expected: expected, operation: operation)
+      id: id, principal: principal, key: inner.newKey(), expected: expected, operation: operation)
     inner.write(request, deadline: deadline()) { outcome in
       answer(outcome.version, SessionFailure(outcome))
     }

@@ -25,6 +25,11 @@ extension SessionOwner {
     buildingOperations.reserveCapacity(count)
   }
 
+  /// Bytes that wait for an entry to take them, or in entries that wait to go out.
+  package var waitingBytes: Int {
+    entries[nextToSend...].reduce(building.count) { $0 + $1.bytes.count }
+  }
+
   /// The next entry for the log, in order; also one that has to go there again. Nil when there is
   /// none, or no room for one on its way.
   package func takeEntry(now: UInt64) -> SessionEntry? {

@@ -114,6 +114,8 @@ extension SessionOwner {
   /// An ID for a new session, in the slot whose turn it is; nil when no node may have sessions. The
   /// words are random, and nobody else's.
   package func mint(high: UInt64, low: UInt64) -> SessionID? {
-    placer.next { store.slots.count($0) }.map { SessionID(high: high, low: low, slot: $0) }
+    placer.next(own: identity.id) { store.slots.count($0) }.map {
+      SessionID(high: high, low: low, slot: $0)
+    }
   }
 }

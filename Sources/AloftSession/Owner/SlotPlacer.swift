@@ -14,7 +14,7 @@ struct SlotPlacer {
 
   private var nodes: [Node] = []
   /// After so many the sessions are counted anew.
-  private static let span = 4_096
+  private static let span = 512
   private var left = 0
 
   private var state: ClusterState?
@@ -26,7 +26,8 @@ struct SlotPlacer {
     nodes = []
     for member in state.members where member.takesSlots {
       places[Int(member.id.rawValue)] = nodes.count
-      nodes.append(Node(weight: Int(member.description.weight)))
+      nodes.append(
+        Node(number: Int(member.id.rawValue), weight: Int(member.description.weight)))
     }
     for (slot, owner) in state.slots.owners.enumerated() where places[Int(owner)] >= 0 {
       nodes[places[Int(owner)]].slots.append(UInt16(slot))
@@ -35,8 +36,11 @@ struct SlotPlacer {
     left = 0
   }
 
-  /// Nil when nobody may have sessions. `count`: a slot's sessions.
-  mutating func next(_ count: (Int) -> Int) -> Slot? {
+  /// Nil when nobody may have sessions. `count`: sessions by slot.
+  ///
+  /// `own` gets it, too, while it has no more than 1/1024 of its sessions above the one that has
+  /// fewest: the session of another node costs a way there and back.
+  mutating func next(own: NodeID, _ count: (Int) -> Int) -> Slot? {
     if let state {
       take(state)
       self.state = nil
@@ -54,11 +58,21 @@ struct SlotPlacer {
     for index in nodes.indices.dropFirst() where isBefore(nodes[index], nodes[best]) {
       best = index
     }
+    if let mine = nodes.firstIndex(where: { $0.number == Int(own.rawValue) }),
+      isNear(nodes[mine], nodes[best])
+    {
+      best = mine
+    }
     nodes[best].given += 1
     let slot = nodes[best].slots[nodes[best].turn]
     nodes[best].turn += 1
     if nodes[best].turn == nodes[best].slots.count { nodes[best].turn = 0 }
     return Slot(rawValue: slot)
+  }
+
+  private func isNear(_ a: Node, _ least: Node) -> Bool {
+    let count = a.counted + a.given
+    return (count - max(16, count >> 10)) * least.weight <= (least.counted + least.given) * a.weight
   }
 
   /// By what its count by weight would be with half a session more (Sainte-Laguë's method, 1910).
