@@ -4,6 +4,7 @@ internal import AloftMembership
 /// slot whose turn it is.
 struct SlotPlacer {
   private struct Node {
+    var number: Int
     var weight: Int
     var slots: [UInt16] = []
     var turn = 0
