@@ -23,8 +23,6 @@ struct RoleNode: ParsableCommand {
   var plaintext = false
   @Option(help: "fast, standard or relaxed.")
   var timing = "standard"
-  @Option(help: "IP:PORT for the other nodes.")
-  var listen: String?
   @Option(help: "Its share of the slots.")
   var weight: UInt16 = 100
   @Flag(help: "It never votes.")
@@ -49,7 +47,6 @@ struct RoleNode: ParsableCommand {
     }
     options.timing = timing
     options.weight = weight
-    if let listen { options.listen = try Self.address(listen) }
     if standby { options.role = .standby }
     let all = options
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
