@@ -165,6 +165,17 @@ struct OperationStories {
     #expect(world.ask(id, .publish([1])).code == .outboxFull)
   }
 
+  @Test("An outbox that lets one event too many go is seen to")
+  func trimsTooFar() throws {
+    let world = SessionWorld(faults: [.outboxTrimmedTooFar])
+    let id = world.id(6)
+    #expect(world.ask(id, Self.create("", SessionOptions(outboxEventsMax: 4))).isDone)
+    for number in 1...3 as ClosedRange<UInt8> { _ = world.ask(id, .publish([number])) }
+    _ = world.ask(id, .acknowledge(through: 1))
+    let ref = try #require(world.nodes[0].store.find(id))
+    #expect(world.nodes[0].store.events(ref, from: 1).first == 3)
+  }
+
   @Test("A state is as long as its session may have it")
   func sizes() throws {
     let world = SessionWorld()

@@ -62,6 +62,18 @@ struct OwnerStories {
     #expect(Self.phase(world, id) == .closed)
   }
 
+  @Test("A store that lets attached sessions end is seen to")
+  func endsWhileAttached() throws {
+    let world = SessionWorld(faults: [.expiredWhileAttached])
+    let owner = try #require(world.owner(of: Self.slot)).owner
+    let id = Self.make(world, 1, SessionOptions(idleTimeoutMs: 1_000, lifetimeMs: 5_000))
+    let connection = SessionConnection(
+      node: owner.identity.id, incarnation: owner.identity.incarnation, number: 1)
+    #expect(owner.attach(id, by: .anyone, connection, now: world.now).ref != nil)
+    world.sleep(ms: 10_000)
+    #expect(Self.phase(world, id) != .active)
+  }
+
   @Test("A session doesn't end while a connection is attached, or a request is under way")
   func attached() throws {
     let world = SessionWorld()

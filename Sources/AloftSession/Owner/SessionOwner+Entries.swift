@@ -113,7 +113,10 @@ extension SessionOwner {
         }
       }
     }
-    guard let first = entries.first, first.sequence == header.sequence else {
+    // Bytes that only look like the first entry's say nothing of its operations.
+    guard let first = entries.first, first.sequence == header.sequence,
+      unsafe first.bytes.elementsEqual(entry)
+    else {
       let verdict = unsafe store.apply(index: index, entry: entry) { _, _ in }
       if verdict.kind == .gap, let first = entries.first {
         entryFailed(first.sequence, now: now)
