@@ -32,7 +32,11 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
+    // All of AloftC and what a node needs: a program links one of the two.
+    .library(name: "AloftNodeC", type: .dynamic, targets: ["AloftNodeC"]),
     .executable(name: "aloft-node", targets: ["aloft-node"]),
     .executable(name: "aloft-bench", targets: ["aloft-bench"]),
     .executable(name: "aloft-sim", targets: ["aloft-sim"]),
@@ -40,6 +44,9 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ],
   targets: [
     // Floor 0: the system.
@@ -54,7 +61,8 @@ let package = Package(
     .target(
       name: "CAloft", path: ".",
       exclude: [
-        "Benchmarks", "CHANGELOG.md", "CSources/libraft", "CSources/loop", "CSources/openssl",
+        "Benchmarks", "CHANGELOG.md", "CSources/abi/aloft.map", "CSources/abi/aloft_node.map",
+        "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
         "script",
       ],
@@ -104,7 +112,8 @@ let package = Package(
     .executableTarget(
       name: "aloft-sim",
       dependencies: [
-        "AloftSim", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "AloftSession", "AloftSim",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
@@ -118,9 +127,29 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
+      name: "AloftNodeC",
+      dependencies: ["AloftC", "AloftCluster", "AloftEngine", "CAloft"] + logic,
+      swiftSettings: strict),
+
+    .target(
       name: "AloftNode",
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
+
+    // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
+    .target(
+      name: "AloftService",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Distributed actors that live on nodes.
+    .target(
+      name: "AloftDistributed", dependencies: ["Aloft", "AloftNode"], swiftSettings: strict),
 
     // A node as a program of its own, and questions to it.
     .executableTarget(
@@ -175,6 +204,11 @@ let package = Package(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
       swiftSettings: strict),
 
+    // A distributed actor that is used from several processes.
+    .executableTarget(
+      name: "example-counter", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
+      path: "Benchmarks/example-counter", swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
@@ -223,6 +257,20 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftServiceTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftService",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftDistributedTests", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
       swiftSettings: tested),
     .testTarget(
       name: "BenchTests", dependencies: ["aloft-bench", "CBenchLoad"], swiftSettings: tested),

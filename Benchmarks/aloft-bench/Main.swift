@@ -5,5 +5,7 @@ struct AloftBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "aloft-bench",
     abstract: "Proves Aloft's claims on real sockets and real processes.",
-    subcommands: [Stress.self, RoleLoad.self, RoleServe.self, RoleMicro.self, RoleNode.self])
+    subcommands: [
+      Stress.self, ChaosCommand.self, RoleLoad.self, RoleServe.self, RoleMicro.self, RoleNode.self,
+    ])
 }

@@ -3,6 +3,7 @@
 #define ALOFT_LOOP_INTERNAL_H
 
 #include <assert.h>
+#include <stdatomic.h>
 #include "aloft_loop.h"
 
 #define SLAB_SHIFT 10u
@@ -65,7 +66,7 @@ struct aloft__loop {
   uv_prepare_t prepare;
   uv_check_t check;
   uv_idle_t idle;
-  uv_async_t wake;
+  uv_poll_t wake;
   uv_timer_t timer;
   aloft__callbacks callbacks;
   aloft__options options;
@@ -77,6 +78,8 @@ struct aloft__loop {
   uint32_t slabs_used;
   uint32_t slab_hint; // no slab below has a free slot
   uint32_t slots_used;
+  int wake_descriptor;
+  atomic_int wakers; // threads that are within aloft__loop_wake
   int spare; // a descriptor kept so that EMFILE can still be answered
   uint8_t idling, closing, host;
   uint8_t arena_lent; // the arena is the caller's

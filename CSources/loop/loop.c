@@ -1,8 +1,10 @@
 // The loop itself: set-up, the turn, sleeping and waking, the end.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "internal.h"
 
@@ -27,7 +29,16 @@ static void on_timer(uv_timer_t *timer) {
   loop->timer_due = 0; // it only ends the poll; the turn that follows sees what is due
 }
 
-static void on_wake(uv_async_t *wake) { (void)wake; }
+static void on_wake(uv_poll_t *wake, int status, int events) {
+  (void)status;
+  (void)events;
+  aloft__loop *loop = wake->data;
+  eventfd_t count;
+  eventfd_read(loop->wake_descriptor, &count);
+  // Whoever woke the loop has lost its core, very likely to the loop: it is about to send more, and
+  // one message at a time would cost a wake-up each.
+  if (atomic_load_explicit(&loop->wakers, memory_order_relaxed) > 0) sched_yield();
+}
 
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
@@ -73,6 +84,7 @@ static void loop_free(aloft__loop *loop) {
     aloft__pages_free(loop->arena, loop->options.arena_bytes);
   }
   if (loop->spare >= 0) close(loop->spare);
+  if (loop->wake_descriptor >= 0) close(loop->wake_descriptor);
   aloft__slots_free(loop);
   free(loop->events);
   free(loop);
@@ -86,14 +98,15 @@ int aloft__loop_create(const aloft__options *options, uv_loop_t *host,
   loop->callbacks = *callbacks;
   loop->host = host != NULL;
   loop->uv = host != NULL ? host : &loop->own;
+  loop->wake_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   loop->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  int status = loop->spare < 0 ? -errno : loop_memory(loop);
+  int status = loop->spare < 0 || loop->wake_descriptor < 0 ? -errno : loop_memory(loop);
   if (status == 0 && host == NULL) status = uv_loop_init(&loop->own);
   if (status != 0) {
     loop_free(loop);
     return status;
   }
-  status = uv_async_init(loop->uv, &loop->wake, on_wake);
+  status = uv_poll_init(loop->uv, &loop->wake, loop->wake_descriptor);
   if (status != 0) {
     if (host == NULL) uv_loop_close(&loop->own);
     loop_free(loop);
@@ -108,6 +121,7 @@ int aloft__loop_create(const aloft__options *options, uv_loop_t *host,
   loop->handles_open = 5;
   uv_prepare_start(&loop->prepare, on_prepare);
   uv_check_start(&loop->check, on_check);
+  uv_poll_start(&loop->wake, UV_READABLE, on_wake);
   *out = loop;
   return 0;
 }
@@ -119,7 +133,13 @@ int aloft__loop_run(aloft__loop *loop) {
 
 void aloft__loop_stop(aloft__loop *loop) { uv_stop(loop->uv); }
 
-void aloft__loop_wake(aloft__loop *loop) { uv_async_send(&loop->wake); }
+// Not uv_async_send: after that the loop waits, spinning, until the sender has left the function,
+// and a sender that was taken off its core for the loop's sake is long in coming back.
+void aloft__loop_wake(aloft__loop *loop) {
+  atomic_fetch_add_explicit(&loop->wakers, 1, memory_order_relaxed);
+  eventfd_write(loop->wake_descriptor, 1);
+  atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_relaxed);
+}
 
 void aloft__loop_arena(const aloft__loop *loop, const uint8_t **base, uint32_t *bytes) {
   *base = loop->arena;

@@ -43,6 +43,12 @@ static void on_changed(struct raft_change *change, int status) {
     end_change(r, ALOFT__RAFT_UNKNOWN);
     return;
   }
+  // Who was to vote hasn't caught up in time, or is gone. Who asks is told, for there may be
+  // something better to do than to wait for it: nobody can be added meanwhile.
+  if (status == RAFT_NOCONNECTION && r->change_kind == ALOFT__RAFT_ASSIGN) {
+    end_change(r, ALOFT__RAFT_BUSY);
+    return;
+  }
   uint64_t now = r->disk.time(&r->disk);
   r->change_waits = true;
   r->change_next_ms = status == 0 ? now : now + r->options.election_ms;

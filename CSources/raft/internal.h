@@ -41,6 +41,7 @@ enum request_kind {
   REQUEST_TRANSFER,
   REQUEST_RECEIVE,
   REQUEST_SNAPSHOT,
+  REQUEST_MET,
 };
 struct request {
   uint8_t kind;
@@ -130,6 +131,7 @@ struct aloft__raft {
   uv_async_t async;
   uv_prepare_t prepare;
   uv_idle_t idle;
+  uv_timer_t news;
   struct raft raft;
   struct raft_io io;   // what libraft sees
   struct raft_io disk; // raft_uv
@@ -203,6 +205,8 @@ struct aloft__raft {
   struct outgoing outgoing[NODES];
   struct incoming incoming;
   struct unanswered unanswered[NODES];
+  uint64_t commit_told[NODES]; // what each was told last, and what was last seen
+  uint64_t commit_seen;
   uint64_t reply_limit; // the last index that the message at hand vouches for
   bool disk_low;
   bool reserve_there;
@@ -301,6 +305,9 @@ void aloft__raft_members_applied(aloft__raft *raft, uint64_t index);
 void aloft__raft_tell_members(aloft__raft *raft);
 bool aloft__raft_roll_back(aloft__raft *raft, const struct raft_append_entries *entries);
 
+// writes.c: libraft's own, without the kernel's AIO. Any thread.
+void aloft__raft_take_over_writes(void);
+
 // io.c
 void aloft__raft_io_init(aloft__raft *raft);
 void aloft__raft_release_held(aloft__raft *raft);
@@ -314,6 +321,11 @@ void aloft__raft_sent(aloft__raft *raft);
 void aloft__raft_address(char out[4], uint8_t node);
 void aloft__raft_deliver(aloft__raft *raft, uint8_t node, struct raft_message *message);
 void aloft__raft_receive_now(aloft__raft *raft, uint8_t node, const uint8_t *bytes, size_t length);
+
+// prompt.c: what can't wait for the next heartbeat.
+void aloft__raft_met(aloft__raft *raft, uint8_t node);
+void aloft__raft_deliver_result(aloft__raft *raft, uint8_t node, struct raft_message *message);
+void aloft__raft_tell_commit(aloft__raft *raft);
 
 // transfer.c: snapshots in parts.
 int aloft__raft_transfer_start(

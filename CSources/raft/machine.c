@@ -1,6 +1,7 @@
 // The state machine that libraft feeds, which is home's; and who leads.
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -152,6 +153,7 @@ static void enter(aloft__raft *r) {
   }
   r->leader_term = r->leading_term = r->term;
   r->leader_node = r->options.node;
+  memset(r->commit_told, 0, sizeof r->commit_told);
   append_own(r);
 }
 
@@ -194,4 +196,5 @@ void aloft__raft_after(aloft__raft *r) {
   if (r->leading_term != 0 && r->own_index == 0) { append_own(r); }
   tell_leader(r);
   aloft__raft_change_go_on(r);
+  aloft__raft_tell_commit(r);
 }

@@ -35,6 +35,7 @@ static void on_closed(struct raft *raft) {
   aloft__raft *r = raft->data;
   uv_close((uv_handle_t *)&r->async, NULL);
   uv_close((uv_handle_t *)&r->idle, NULL);
+  uv_close((uv_handle_t *)&r->news, NULL);
   uv_close((uv_handle_t *)&r->prepare, NULL);
   r->finished = true;
 }
@@ -90,6 +91,8 @@ static int set_up(aloft__raft *r) {
   uv_async_init(&r->loop, &r->async, on_async);
   uv_prepare_init(&r->loop, &r->prepare);
   uv_idle_init(&r->loop, &r->idle);
+  uv_timer_init(&r->loop, &r->news);
+  r->news.data = r;
   r->prepare.data = r;
   r->transport = (struct raft_uv_transport){
     .init = transport_init, .listen = transport_listen, .connect = transport_connect,
@@ -122,6 +125,9 @@ static void configure(aloft__raft *r) {
   raft_set_snapshot_threshold(&r->raft, r->options.snapshot_entries);
   raft_set_snapshot_trailing(&r->raft, r->options.trailing_entries);
   raft_set_install_snapshot_timeout(&r->raft, 2 * TRANSFER_STALL_MS);
+  // A message that was lost is sent again after an election's time; twice that, and the member to
+  // be promoted is not there. No other change can begin before that is known.
+  raft_set_max_catch_up_round_duration(&r->raft, 2 * r->options.election_ms);
   raft_set_pre_vote(&r->raft, true);
 }
 
@@ -266,6 +272,7 @@ int aloft__raft_open(
     snprintf(text, ALOFT__RAFT_TEXT, "The data directory's path is longer than 894 bytes.");
     return -ENAMETOOLONG;
   }
+  aloft__raft_take_over_writes();
   aloft__raft *r = make(options, directory, wake, context);
   int status = aloft__raft_directory_open(r, text);
   if (status == 0 && set_up(r) != 0) {

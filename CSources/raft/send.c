@@ -51,6 +51,7 @@ static int send_entries(aloft__raft *r, const struct raft_message *message) {
   struct raft_append_entries *args = &piece.append_entries;
   const struct raft_entry *entries = args->entries;
   unsigned left = args->n_entries, at = 0;
+  r->commit_told[message->server_id] = args->leader_commit;
   if (left > 0 && !may_send_entries(r, (uint8_t)message->server_id, args)) { left = 0; }
   size_t total = 0;
   do {
@@ -202,7 +203,7 @@ void aloft__raft_receive_now(aloft__raft *r, uint8_t node, const uint8_t *bytes,
       break;
     }
     r->unanswered[node].term = 0;
-    aloft__raft_deliver(r, node, &d.message);
+    aloft__raft_deliver_result(r, node, &d.message);
     break;
   case RAFT_IO_REQUEST_VOTE:
     // The sender is the candidate.

@@ -52,11 +52,10 @@ public struct Mailbox: Hashable, Sendable {
   @discardableResult
   @inline(__always)
   public func send(_ bytes: RawSpan, priority: MessagePriority = .normal) -> SendResult {
-    let block = unsafe bytes.withUnsafeBytes {
-      unsafe AloftEngine.EventLoop.newMessage(copying: $0)
+    unsafe bytes.withUnsafeBytes {
+      unsafe SendResult(
+        AloftEngine.EventLoop.send(copying: $0, to: id, priority: priority.rawValue))
     }
-    let message = Message(adopting: block)
-    return SendResult(AloftEngine.EventLoop.send(message, to: id, priority: priority.rawValue))
   }
 
   /// Sends when there is room, in the order of those who wait. Suspends, never blocks. What the

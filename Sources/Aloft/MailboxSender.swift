@@ -2,7 +2,7 @@ internal import AloftEngine
 internal import AloftUV
 public import AloftQueue
 
-/// Sends to mailboxes from a thread of yours, and gathers: up to 64 messages for an event loop are
+/// Sends to mailboxes from a thread of yours, and gathers: up to 256 messages for an event loop are
 /// handed over at once, which costs a fraction of as many single sends.
 ///
 /// ```swift
@@ -10,7 +10,7 @@ public import AloftQueue
 /// for order in orders { sender.send(order.bytes, to: mailbox) }
 /// sender.flush()
 /// ```
-/// What was accepted leaves with the 64th message for that loop, with `flush`, or when the sender
+/// What was accepted leaves with the 256th message for that loop, with `flush`, or when the sender
 /// is released. Until then it keeps back a share of bounded mailboxes' room, as an event loop does.
 /// **Threads**: one at a time. On an event loop's thread it is not needed: loops gather by
 /// themselves. **Order** is kept among what one sender sends to a mailbox, not with regard to

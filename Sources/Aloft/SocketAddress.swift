@@ -6,6 +6,7 @@ internal import AloftEngine
 /// SocketAddress("127.0.0.1", 7777)
 /// SocketAddress("::1", 0)             // port 0: the system chooses
 /// SocketAddress(unixPath: "/run/aloft.sock")
+/// SocketAddress(text: "[::1]:7777")
 /// ```
 /// Hosts are IP literals; names are not resolved, for that would block.
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
@@ -17,6 +18,14 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// A path of at most 107 bytes; a leading NUL names a socket of Linux's abstract name space.
   public init(unixPath path: String) { value = .unix(path: path) }
+
+  /// An address as `description` writes it: `127.0.0.1:80`, `[::1]:80`, `unix:/path`, and
+  /// `unix:@name` in Linux's abstract name space. Nil for what has another form; whether the host
+  /// is an IP literal is found out when it is used.
+  public init?(text: String) {
+    guard let value = AloftEngine.SocketAddress(text: text) else { return nil }
+    self.value = value
+  }
 
   /// The IP literal, or the path.
   public var host: String {

@@ -1,12 +1,12 @@
-import AloftEngine
+package import AloftEngine
 import CAloft
 
 /// Addresses as text: `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@abstract`.
-func parseAddress(_ pointer: UnsafePointer<CChar>) throws(Failure) -> SocketAddress {
+package func parseAddress(_ pointer: UnsafePointer<CChar>) throws(Failure) -> SocketAddress {
   guard let text = unsafe String(validatingCString: pointer) else {
     throw Failure(Code.invalid, "the address is no valid UTF-8")
   }
-  guard let address = parseAddress(text) else {
+  guard let address = SocketAddress(text: text) else {
     throw Failure(
       Code.invalid,
       "address \"\(text.prefix(200))\": expected 127.0.0.1:80, [::1]:80 or unix:/path")
@@ -22,34 +22,8 @@ func parseAddress(_ pointer: UnsafePointer<CChar>) throws(Failure) -> SocketAddr
 /// `sun_path` of `sockaddr_un`, but for its NUL.
 private let pathBytesMax = 107
 
-private func parseAddress(_ text: String) -> SocketAddress? {
-  if text.hasPrefix("unix:") {
-    let path = text.dropFirst(5)
-    if path.isEmpty || path == "@" { return nil }
-    return .unix(path: path.first == "@" ? "\0\(path.dropFirst())" : String(path))
-  }
-  guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
-    let port = parsePort(text[text.index(after: colon)...])
-  else { return nil }
-  var host = text[..<colon]
-  if host.first == "[", host.last == "]" {
-    host = host.dropFirst().dropLast()
-    guard host.utf8.contains(UInt8(ascii: ":")) else { return nil }
-  } else if host.utf8.contains(UInt8(ascii: ":")) {
-    return nil
-  }
-  return host.isEmpty ? nil : .ip(host: String(host), port: port)
-}
-
-private func parsePort(_ text: Substring) -> UInt16? {
-  guard !text.isEmpty, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
-    return nil
-  }
-  return UInt16(text)
-}
-
 /// Copies text with its NUL into a caller's memory.
-func copy(
+package func copy(
   _ text: String, to target: UnsafeMutablePointer<CChar>?, _ size: Int
 ) throws(Failure) -> Int32 {
   guard let target = unsafe target else { throw .null("text") }

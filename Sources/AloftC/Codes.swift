@@ -1,43 +1,49 @@
-import AloftEngine
+package import AloftEngine
 import CAloft
 
 /// Codes of `aloft.h`, as functions return them.
-enum Code {
-  static let success = Int32(ALOFT_OK)
-  static let wouldBlock = Int32(ALOFT_EAGAIN)
-  static let invalid = Int32(ALOFT_EINVAL)
-  static let noEntry = Int32(ALOFT_ENOENT)
-  static let busy = Int32(ALOFT_EBUSY)
-  static let descriptorLimit = Int32(ALOFT_EMFILE)
-  static let nameTooLong = Int32(ALOFT_ENAMETOOLONG)
-  static let messageSize = Int32(ALOFT_EMSGSIZE)
-  static let unsupported = Int32(ALOFT_ENOTSUP)
-  static let timedOut = Int32(ALOFT_ETIMEDOUT)
-  static let shutDown = Int32(ALOFT_ESHUTDOWN)
-  static let closed = Int32(ALOFT_ECLOSED)
-  static let wrongThread = Int32(ALOFT_EWRONGTHREAD)
-  static let limit = Int32(ALOFT_ELIMIT)
-  static let full = Int32(ALOFT_EFULL)
-  static let nameTaken = Int32(ALOFT_ENAMETAKEN)
-  static let noName = Int32(ALOFT_ENONAME)
-  static let notOwner = Int32(ALOFT_ENOTOWNER)
-  static let foreign = Int32(ALOFT_EFOREIGN)
-  static let stale = Int32(ALOFT_ESTALE)
-  static let upstream = Int32(ALOFT_EUPSTREAM)
-  static let failed = Int32(ALOFT_EFAILED)
+package enum Code {
+  package static let success = Int32(ALOFT_OK)
+  package static let wouldBlock = Int32(ALOFT_EAGAIN)
+  package static let invalid = Int32(ALOFT_EINVAL)
+  package static let noEntry = Int32(ALOFT_ENOENT)
+  package static let busy = Int32(ALOFT_EBUSY)
+  package static let descriptorLimit = Int32(ALOFT_EMFILE)
+  package static let nameTooLong = Int32(ALOFT_ENAMETOOLONG)
+  package static let messageSize = Int32(ALOFT_EMSGSIZE)
+  package static let unsupported = Int32(ALOFT_ENOTSUP)
+  package static let timedOut = Int32(ALOFT_ETIMEDOUT)
+  package static let shutDown = Int32(ALOFT_ESHUTDOWN)
+  package static let closed = Int32(ALOFT_ECLOSED)
+  package static let wrongThread = Int32(ALOFT_EWRONGTHREAD)
+  package static let limit = Int32(ALOFT_ELIMIT)
+  package static let full = Int32(ALOFT_EFULL)
+  package static let nameTaken = Int32(ALOFT_ENAMETAKEN)
+  package static let noName = Int32(ALOFT_ENONAME)
+  package static let notOwner = Int32(ALOFT_ENOTOWNER)
+  package static let foreign = Int32(ALOFT_EFOREIGN)
+  package static let stale = Int32(ALOFT_ESTALE)
+  package static let upstream = Int32(ALOFT_EUPSTREAM)
+  package static let failed = Int32(ALOFT_EFAILED)
+  package static let cancelled = Int32(ALOFT_ECANCELED)
+  package static let node = Int32(ALOFT_ENODE)
+  package static let noLink = Int32(ALOFT_ENOLINK)
+  package static let linkDown = Int32(ALOFT_ELINKDOWN)
+  package static let refused = Int32(ALOFT_EREFUSED)
+  package static let undecided = Int32(ALOFT_EUNDECIDED)
 }
 
 /// A refusal: its code and its one sentence, which `aloft_last_error_message` tells.
-struct Failure: Error {
-  let code: Int32
-  let message: String
+package struct Failure: Error {
+  package let code: Int32
+  package let message: String
 
-  init(_ code: Int32, _ message: String) {
+  package init(_ code: Int32, _ message: String) {
     self.code = code
     self.message = message
   }
 
-  init(_ error: EngineError) {
+  package init(_ error: EngineError) {
     code =
       switch error.code {
       case .invalidAddress:
@@ -55,19 +61,21 @@ struct Failure: Error {
   }
 
   /// Notes the message for the thread, and answers with the code.
-  func report() -> Int32 {
+  package func report() -> Int32 {
     LastError.set(message)
     return code
   }
 }
 
 extension Failure {
-  static func null(_ name: StaticString) -> Failure { Failure(Code.invalid, "\(name) is NULL") }
-  static let shutDown = Failure(Code.shutDown, "the runtime is shutting down or has ended")
+  package static func null(_ name: StaticString) -> Failure {
+    Failure(Code.invalid, "\(name) is NULL")
+  }
+  package static let shutDown = Failure(Code.shutDown, "the runtime is shutting down or has ended")
 }
 
 /// Runs what may be refused, and makes a code of it.
-func reporting(_ body: () throws(Failure) -> Int32) -> Int32 {
+package func reporting(_ body: () throws(Failure) -> Int32) -> Int32 {
   do throws(Failure) {
     return try body()
   } catch {
@@ -76,7 +84,7 @@ func reporting(_ body: () throws(Failure) -> Int32) -> Int32 {
 }
 
 /// The engine's refusals as ours.
-func translating<Value: ~Copyable>(
+package func translating<Value: ~Copyable>(
   _ body: () throws(EngineError) -> Value
 ) throws(Failure) -> Value {
   do throws(EngineError) {

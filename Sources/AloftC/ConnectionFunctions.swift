@@ -184,7 +184,7 @@ private func address(
 ) -> Int32 {
   onLoop(of: connection) { loop, id in
     guard let name = loop.name(of: id, peer: peer) else { return Code.closed }
-    return reporting { () throws(Failure) in unsafe try copy(name.text, to: text, size) }
+    return reporting { () throws(Failure) in unsafe try copy(name.description, to: text, size) }
   }
 }
 

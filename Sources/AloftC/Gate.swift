@@ -1,16 +1,16 @@
-import AloftEngine
+package import AloftEngine
 import Glibc
 
 /// A lock, and a door that opens once and lets all who wait pass. For calls that may block, which
 /// no loop's thread makes.
 @safe
-final class Gate: @unchecked Sendable {
+package final class Gate: @unchecked Sendable {
   // @unchecked: what it guards is touched under the mutex.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var isOpen = false
 
-  init() {
+  package init() {
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
     unsafe mutex.initialize(to: pthread_mutex_t())
@@ -26,20 +26,20 @@ final class Gate: @unchecked Sendable {
     unsafe mutex.deallocate()
   }
 
-  func locked<Value>(_ body: () -> Value) -> Value {
+  package func locked<Value>(_ body: () -> Value) -> Value {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
     return body()
   }
 
-  func open() {
+  package func open() {
     locked {
       isOpen = true
       unsafe pthread_cond_broadcast(condition)
     }
   }
 
-  func wait() {
+  package func wait() {
     locked {
       while !isOpen { unsafe pthread_cond_wait(condition, mutex) }
     }
@@ -62,7 +62,7 @@ extension EventLoop {
   }
 
   /// Has `body` run on this loop and waits for it. Not on any loop's thread.
-  func ask(_ body: @escaping @Sendable () throws(Failure) -> Void) throws(Failure) {
+  package func ask(_ body: @escaping @Sendable () throws(Failure) -> Void) throws(Failure) {
     let gate = Gate()
     let answer = Answer()
     send(Question(gate), answer, body)

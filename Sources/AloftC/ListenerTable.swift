@@ -2,7 +2,7 @@ import AloftEngine
 
 /// The listeners of a runtime: the index that the loops know one by, its generation, and where it
 /// is bound. Any thread; a short lock, for listening is rare.
-final class ListenerTable: @unchecked Sendable {
+package final class ListenerTable: @unchecked Sendable {
   // @unchecked: `entries` is touched under the lock.
   private enum State { case free, opening, open, closing }
   private struct Entry {
@@ -19,7 +19,7 @@ final class ListenerTable: @unchecked Sendable {
   private var entries = [Entry](repeating: Entry(), count: listenersMax)
 
   /// Takes a free index.
-  func claim() throws(Failure) -> Int {
+  package func claim() throws(Failure) -> Int {
     let claimed: Int? = lock.locked {
       guard let index = entries.firstIndex(where: { $0.state == .free }) else { return nil }
       entries[index].state = .opening
@@ -42,14 +42,14 @@ final class ListenerTable: @unchecked Sendable {
         entries[index].port = port
       case .unix:
         // The system's word for an abstract name would begin with a NUL.
-        entries[index].address = given.text
+        entries[index].address = given.description
         entries[index].port = 0
       }
       return UInt64(entries[index].generation) << 32 | UInt64(index + 1)
     }
   }
 
-  func free(_ index: Int) {
+  package func free(_ index: Int) {
     lock.locked { entries[index].state = .free }
   }
 
@@ -99,12 +99,4 @@ final class ListenerTable: @unchecked Sendable {
 
 extension Failure {
   fileprivate static let noListener = Failure(Code.noEntry, "the listener is closed, or never was")
-}
-
-extension SocketAddress {
-  /// As `aloft.h` writes it.
-  var text: String {
-    if case .unix(let path) = self, path.utf8.first == 0 { return "unix:@\(path.dropFirst())" }
-    return description
-  }
 }

@@ -1,4 +1,4 @@
-import AloftEngine
+package import AloftEngine
 import AloftQueue
 public import CAloft
 
@@ -28,7 +28,7 @@ public func aloft_mailbox_open(
 extension EventLoop {
   /// Has `body` run on this loop: at once if this is its thread; from a thread that is no loop's
   /// this waits for it.
-  func done<Value: Sendable>(
+  package func done<Value: Sendable>(
     _ body: @escaping @Sendable (EventLoop) throws(Failure) -> Value
   ) throws(Failure) -> Value {
     if EventLoop.current === self {

@@ -1,4 +1,4 @@
-import AloftEngine
+package import AloftEngine
 import AloftUV
 import CAloft
 import CUV
@@ -7,12 +7,12 @@ import Synchronization
 
 /// What an `aloft_runtime` points to.
 @safe
-final class Runtime: @unchecked Sendable {
+package final class Runtime: @unchecked Sendable {
   // @unchecked: `onEnded` is written before the loops hear of the end, which alone read it.
-  let loops: [EventLoop]
+  package let loops: [EventLoop]
   let options: LoopGroupOptions
-  let listeners: ListenerTable
-  let names: Names
+  package let listeners: ListenerTable
+  package let names: Names
   /// Nil for an attached runtime.
   private let group: LoopGroup?
   private let isShutDown = Atomic<Bool>(false)
@@ -55,7 +55,7 @@ final class Runtime: @unchecked Sendable {
   }
 
   /// The runtime behind a pointer of the application's.
-  static func of(_ pointer: OpaquePointer?) throws(Failure) -> Runtime {
+  package static func of(_ pointer: OpaquePointer?) throws(Failure) -> Runtime {
     guard let pointer = unsafe pointer else { throw .null("runtime") }
     return unsafe Unmanaged<Runtime>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
   }
@@ -82,7 +82,7 @@ final class Runtime: @unchecked Sendable {
     return loop
   }
 
-  func loop(at index: UInt32) throws(Failure) -> EventLoop {
+  package func loop(at index: UInt32) throws(Failure) -> EventLoop {
     guard index < loops.count else {
       throw Failure(Code.noEntry, "there is no loop \(index); the runtime has \(loops.count)")
     }
@@ -154,7 +154,7 @@ final class Runtime: @unchecked Sendable {
     unsafe Unmanaged.passUnretained(self).release()
   }
 
-  var isEnding: Bool { isShutDown.load(ordering: .acquiring) }
+  package var isEnding: Bool { isShutDown.load(ordering: .acquiring) }
 }
 
 /// Something that the application wants done, told exactly once: that it is time, or that it will

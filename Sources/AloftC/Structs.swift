@@ -4,7 +4,7 @@ import CAloft
 ///
 /// A shorter one leaves the rest of `value` as it is. A longer one is taken if what we don't know
 /// of it is zero, and refused otherwise: the caller counts on something that we wouldn't do.
-func read<Value: BitwiseCopyable>(
+package func read<Value: BitwiseCopyable>(
   _ source: UnsafeRawPointer, into value: inout Value, _ name: StaticString
 ) throws(Failure) {
   let known = MemoryLayout<Value>.size
@@ -33,7 +33,7 @@ func read<Value: BitwiseCopyable>(
 private let structBytesMax = 4_096
 
 /// Writes as much of ours as a caller's struct has room for, and zeroes what it has beyond.
-func write<Value: BitwiseCopyable>(
+package func write<Value: BitwiseCopyable>(
   _ value: Value, to target: UnsafeMutableRawPointer, _ name: StaticString
 ) throws(Failure) {
   let known = MemoryLayout<Value>.size

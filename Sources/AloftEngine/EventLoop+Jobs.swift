@@ -15,6 +15,8 @@ extension EventLoop {
     static let message: UInt = 3
     /// A Swift concurrency job of a task that prefers the loop.
     static let task: UInt = 4
+    /// A retained `Job` that is run even when the loop has ended.
+    static let sureJob: UInt = 5
     static let mask: UInt = 7
   }
 
@@ -46,6 +48,13 @@ extension EventLoop {
   package func executeUnrefused(_ body: sending @escaping () -> Void) {
     let word = unsafe UInt(bitPattern: Unmanaged.passRetained(Job(body)).toOpaque())
     sendUnrefused(word)
+  }
+
+  /// Any thread: the same, and after the loop's end `body` is run all the same: by the thread that
+  /// sends it or by the loop's own, one at a time with all else that comes late.
+  package func executeSurely(_ body: sending @escaping () -> Void) {
+    let word = unsafe UInt(bitPattern: Unmanaged.passRetained(Job(body)).toOpaque())
+    sendUnrefused(word | Tag.sureJob)
   }
 
   /// Any thread: runs a job of Swift concurrency, which can't be refused. After the loop's end such
@@ -183,9 +192,7 @@ extension EventLoop {
 
   private func run(_ word: UInt) {
     switch word & Tag.mask {
-    case Tag.job:
-      let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
-      unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
+    case Tag.job, Tag.sureJob: runJob(word)
     case Tag.executor, Tag.task: runTaskJob(word)
     case Tag.message:
       let block = MessageBlock(address: word & ~Tag.mask)
@@ -194,6 +201,11 @@ extension EventLoop {
     default:
       adopt(descriptor: Int32(truncatingIfNeeded: word >> 16), listener: UInt16(word >> 3 & 0xFF))
     }
+  }
+
+  private func runJob(_ word: UInt) {
+    let pointer = unsafe UnsafeRawPointer(bitPattern: word & ~Tag.mask)!
+    unsafe Unmanaged<Job>.fromOpaque(pointer).takeRetainedValue().body()
   }
 
   // MARK: Connections from a listener that all loops share
@@ -243,8 +255,8 @@ extension EventLoop {
     case Tag.job:
       let pointer = unsafe UnsafeRawPointer(bitPattern: word)!
       unsafe Unmanaged<Job>.fromOpaque(pointer).release()
-    case Tag.executor, Tag.task:
-      runTaskJob(word)
+    case Tag.sureJob: runJob(word)
+    case Tag.executor, Tag.task: runTaskJob(word)
     case Tag.message:
       deadLetter(MessageBlock(address: word & ~Tag.mask))
     default:

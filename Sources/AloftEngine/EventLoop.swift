@@ -186,15 +186,21 @@ package final class EventLoop: @unchecked Sendable {
     workers.loopEnded()
     for pool in unsafe hot.pointee.pools { pool.home?.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
+    // Nobody else serves what comes late before this thread is through with its own.
+    _ = servingLate.exchange(true, ordering: .sequentiallyConsistent)
     ended.store(true, ordering: .sequentiallyConsistent)
     flushOutboxes()
     while let word = unsafe hot.pointee.jobs.popFirst() { serveLate(word) }
+    _ = servingLate.exchange(false, ordering: .sequentiallyConsistent)
     serveLateWords()
   }
 
   /// Whoever sends and then finds the loop ended does this, so that no word stays behind: one
   /// thread at a time, and whoever comes meanwhile leaves its word to that one.
   func serveLateWords() {
+    // What is served may drop the last reference to this loop.
+    let hold = unsafe Unmanaged.passRetained(self)
+    defer { unsafe hold.release() }
     repeat {
       guard !servingLate.exchange(true, ordering: .sequentiallyConsistent) else { return }
       unsafe withUnsafeTemporaryAllocation(of: UInt.self, capacity: 64) { words in

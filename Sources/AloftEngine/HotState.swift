@@ -46,6 +46,7 @@ struct HotState: ~Copyable {
   /// The memory of the frame that a handler is being told of, if it arrived in parts.
   var frameTold: MessageBlock?
   var mail: Mailroom
+  var ways = RemoteWays()
   /// Told of the ends of connections that have names.
   var connectionClosedHooks: [(ConnectionID) -> Void] = []
   /// The tick at which message memory that is not needed goes back.

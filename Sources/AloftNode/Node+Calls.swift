@@ -19,57 +19,103 @@ public enum NodeCallError: Error, Hashable, Sendable {
   case refused(code: UInt8)
 }
 
+/// What a call is for: each kind has a handler of its own.
+package enum CallKind {
+  package static let application: UInt8 = 0
+  /// Calls of distributed actors.
+  package static let actor: UInt8 = 1
+}
+
 extension Node {
   typealias CallHandler = @Sendable (IncomingCall, RawSpan) -> Void
 
   /// Has calls of other nodes told to `handler`, on the node's loop; it must not block. Without one
   /// they are refused.
   public func onCall(_ handler: @escaping @Sendable (IncomingCall, RawSpan) -> Void) {
-    box.withLock { $0.handler = handler }
+    calls.setHandler(handler, on: eventLoop)
   }
 
-  func called(_ call: NodeCall, _ bytes: UnsafeRawBufferPointer) {
-    let (node, handler) = box.withLock { (Carried($0.node), $0.handler) }
-    guard let inner = node.value else { return }
-    guard let handler else {
-      return unsafe inner.refuse(call, code: 1, UnsafeRawBufferPointer(start: nil, count: 0))
-    }
-    unsafe handler(IncomingCall(call, node), bytes.bytes)
+  /// The same for calls of distributed actors. `cancelled` is told of those whose callers no longer
+  /// wait, and of others that are none of this kind.
+  package func onActorCall(
+    _ handler: @escaping @Sendable (IncomingCall, RawSpan) -> Void,
+    cancelled: @escaping @Sendable (IncomingCall.Key) -> Void
+  ) {
+    calls.setActorHandler(handler, cancelled: cancelled)
+  }
+
+  /// Answers a call from any thread. Each call is answered once, so what waits is bounded by the
+  /// calls that are under way.
+  package func answer(_ call: IncomingCall, _ bytes: [UInt8]) {
+    eventLoop.engineLoop.executeUnrefused { unsafe call.reply(bytes.span.bytes) }
   }
 
   /// A call of another node's, to be answered once, on this node's loop.
   public struct IncomingCall: Sendable {
-    private let call: NodeCall
-    private let node: Carried
+    private let call: AloftCluster.IncomingCall
+    private let number: UInt8
+    private let calls: NodeCalls
 
-    init(_ call: NodeCall, _ node: Carried) {
+    @inline(__always)
+    init(_ call: AloftCluster.IncomingCall, from: UInt8, _ calls: NodeCalls) {
       self.call = call
-      self.node = node
+      self.number = from
+      self.calls = calls
     }
+
+    /// Which call it is, among those of all nodes.
+    package struct Key: Hashable, Sendable {
+      private let number: UInt64
+      private let link: UInt64
+
+      init(_ number: UInt64, _ link: UInt64) {
+        self.number = number
+        self.link = link
+      }
+    }
+
+    package var key: Key { Key(call.words.0, call.words.1) }
 
     /// Which node calls.
-    public var from: Int { Int(call.from.rawValue) }
+    public var from: Int { Int(number) }
 
-    public func reply(_ bytes: RawSpan) {
-      unsafe bytes.withUnsafeBytes { unsafe node.value?.answer(call, $0) }
-    }
+    public func reply(_ bytes: RawSpan) { calls.reply(call, bytes) }
 
     /// Refuses, with a code of your own; 1 is taken.
-    public func refuse(code: UInt8) {
-      unsafe node.value?.refuse(call, code: code, UnsafeRawBufferPointer(start: nil, count: 0))
-    }
+    public func refuse(code: UInt8) { calls.refuse(call, code: code) }
   }
 
-  /// Calls another node and answers what it replied. Any thread; suspends.
+  /// Calls another node and answers what it replied. Any thread; suspends. When the task is
+  /// cancelled the call is given up, and the other side is told.
+  /// - Throws: ``NodeCallError``, or `CancellationError`.
   public func call(
     _ node: Int, _ bytes: [UInt8], within limit: Duration = .seconds(5)
   ) async throws -> [UInt8] {
-    unsafe try await withUnsafeThrowingContinuation { continuation in
-      eventLoop.engineLoop.executeUnrefused { [self] in
-        unsafe call(node, bytes.span.bytes, within: limit) { reply, error in
-          if let error { return unsafe continuation.resume(throwing: error) }
-          unsafe continuation.resume(returning: reply.withUnsafeBytes { unsafe Array($0) })
+    try await call(node, kind: CallKind.application, bytes, within: limit)
+  }
+
+  package func call(
+    _ node: Int, kind: UInt8, _ bytes: [UInt8], within limit: Duration
+  ) async throws -> [UInt8] {
+    let awaited = AwaitedCall()
+    let loop = eventLoop.engineLoop
+    return try await withTaskCancellationHandler {
+      unsafe try await withUnsafeThrowingContinuation { continuation in
+        let reply = unsafe AwaitedCall.Reply(continuation)
+        loop.executeUnrefused { [self] in
+          guard awaited.begins(reply) else { return }
+          let started = unsafe calls.begin(node, kind: kind, bytes.span.bytes, within: limit) {
+            bytes, error in
+            awaited.end()
+            if let error { return reply.fail(error) }
+            reply.succeed(unsafe bytes.withUnsafeBytes { unsafe Array($0) })
+          }
+          if let started { awaited.started(started) }
         }
+      }
+    } onCancel: {
+      loop.executeUnrefused { [self] in
+        awaited.cancel { call in box.withLock { Carried($0.node) }.value?.cancel(call) ?? true }
       }
     }
   }
@@ -80,35 +126,6 @@ extension Node {
     _ node: Int, _ bytes: RawSpan, within limit: Duration = .seconds(5),
     _ answer: @escaping (_ reply: RawSpan, _ error: NodeCallError?) -> Void
   ) {
-    let inner = box.withLock { Carried($0.node) }.value
-    guard let inner, let number = UInt8(exactly: node), number != 0 else {
-      return Self.fail(.noLink, answer)
-    }
-    let seconds = Double(limit.components.seconds) + Double(limit.components.attoseconds) / 1e18
-    let milliseconds = UInt32(clamping: Int64(max(1, min(seconds * 1_000, 4e9))))
-    let start = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe inner.call(
-        NodeID(rawValue: number), kind: 0, bytes, milliseconds: milliseconds
-      ) { outcome in
-        switch outcome {
-        case .reply(let bytes): unsafe answer(bytes.bytes, nil)
-        case .failed(let code, _): Self.fail(.refused(code: code), answer)
-        case .timedOut: Self.fail(.timedOut, answer)
-        case .linkDown: Self.fail(.linkDown, answer)
-        }
-      }
-    }
-    switch start {
-    case .started: return
-    case .wouldBlock, .tooMany: Self.fail(.busy, answer)
-    case .noLink: Self.fail(.noLink, answer)
-    case .tooLarge: Self.fail(.tooLarge, answer)
-    }
-  }
-
-  private static func fail(
-    _ error: NodeCallError, _ answer: (RawSpan, NodeCallError?) -> Void
-  ) {
-    unsafe answer(UnsafeRawBufferPointer(start: nil, count: 0).bytes, error)
+    calls.call(node, bytes, within: limit, answer)
   }
 }

@@ -44,11 +44,12 @@ public final class Node: Sendable {
   public let name: String
   /// Which node owns what, for any thread: as of this node's last ``Event/slotsChanged``.
   public let owners = SlotOwners()
-  let runtime: Runtime
+  package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
+  let calls = NodeCalls()
   private let joining = Waiter()
   private let leaving = Waiter()
 
@@ -56,7 +57,6 @@ public final class Node: Sendable {
   struct Box: @unchecked Sendable {
     // @unchecked: see above.
     var node: ClusterNode?
-    var handler: CallHandler?
   }
 
   init(
@@ -80,10 +80,9 @@ public final class Node: Sendable {
         let node = try ClusterNode(
           inner, on: core, names: runtime.engineNames, listener: UInt16(listener))
         node.onEvent = { [weak self] in self?.happened($0) }
-        unsafe node.onCall = { [weak self] call, bytes in
-          guard let self else { return }
-          unsafe called(call, bytes)
-        }
+        node.onCancelled = { [calls] call in calls.cancelled(call) }
+        node.callTaker = calls
+        calls.set(node)
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
         owners.table.set(node.core.state.slots)
@@ -112,9 +111,12 @@ public final class Node: Sendable {
     }
     guard node.value != nil else { return }
     unsafe await withUnsafeContinuation { continuation in
-      eventLoop.engineLoop.executeUnrefused {
+      eventLoop.engineLoop.executeUnrefused { [calls] in
         guard let inner = node.value else { return unsafe continuation.resume() }
-        inner.stop { unsafe continuation.resume() }
+        inner.stop { [calls] in
+          calls.set(nil)
+          unsafe continuation.resume()
+        }
       }
     }
     await runtime.closeListener(listener)
@@ -183,14 +185,7 @@ public final class Node: Sendable {
         inner.request(request) { unsafe continuation.resume(returning: $0) }
       }
     }
-    switch outcome {
-    case .done: return
-    case .refused(let reason): throw NodeFailure("the cluster refused: \(reason)")
-    case .unknownName: throw NodeFailure("no node of that name is in the cluster")
-    case .busy: throw NodeFailure("too many requests are under way, or the node is not a member")
-    case .unknown:
-      throw NodeFailure("no majority answered in time: it may be done, or come to be done")
-    }
+    if let text = outcome.text { throw NodeFailure(text) }
   }
 
   // MARK: Events

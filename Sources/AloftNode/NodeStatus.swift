@@ -108,16 +108,3 @@ extension Node.Event {
       }
   }
 }
-
-extension ClusterEnd {
-  var text: String {
-    switch self {
-    case .left: "it has left the cluster"
-    case .notAdmitted(.nameTaken):
-      "it was not let in: a node of its name is in the cluster, and lives; give it another name, "
-        + "or stop that one"
-    case .notAdmitted(let reason): "it was not let in: \(reason)"
-    case .logEnded(let reason): reason
-    }
-  }
-}

@@ -146,8 +146,16 @@ extension MessageBlock {
     } else {
       block.scribble()
       let node = unsafe UInt(bitPattern: block.header)
+      unsafe block.header.pointee.count = 0
       MessagePool(address: owner).put(first: node, last: node, count: 1)
     }
+  }
+
+  /// On its way back to its owner: blocks that go with this one. The owner comes to all of them at
+  /// once, where a link from each to the next would have it wait for one after the other.
+  @inline(__always)
+  var carriedAddresses: UnsafeMutablePointer<UInt> {
+    unsafe (address + Self.headerBytes).assumingMemoryBound(to: UInt.self)
   }
 
   /// While testing, whoever still reads a freed message reads this.

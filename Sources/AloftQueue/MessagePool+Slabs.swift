@@ -194,6 +194,9 @@ extension MessagePool {
     while node != 0 {
       let block = unsafe MessageBlock(UnsafeMutablePointer(bitPattern: node).unsafelyUnwrapped)
       node = unsafe block.header.pointee.link
+      for place in 0..<(unsafe Int(block.header.pointee.count)) {
+        free(MessageBlock(address: unsafe block.carriedAddresses[place]))
+      }
       free(block)
     }
   }

@@ -100,7 +100,12 @@ public struct MessagePool: @unchecked Sendable {
     var last: UInt = 0
     var count: UInt32 = 0
     var bytes: UInt32 = 0
+    /// Blocks whose addresses the first one carries.
+    var carried: UInt32 = 0
   }
+
+  /// Addresses that a block on its way back has room for, where its bytes were.
+  static var carriedMax: UInt32 { 8 }
 
   static var sizes: Int { 10 }
   /// Behind the sizes: blocks that bytes are received into.
@@ -322,9 +327,17 @@ extension MessagePool {
       unsafe entry.pointee.owner = owner
     }
     block.scribble()
-    unsafe block.header.pointee.link = entry.pointee.first
-    unsafe entry.pointee.first = UInt(bitPattern: block.header)
-    if unsafe entry.pointee.count == 0 { unsafe entry.pointee.last = entry.pointee.first }
+    let carried = unsafe entry.pointee.carried
+    if unsafe entry.pointee.count == 0 || carried == Self.carriedMax {
+      unsafe seal(entry)
+      unsafe block.header.pointee.link = entry.pointee.first
+      unsafe entry.pointee.first = block.word
+      if unsafe entry.pointee.count == 0 { unsafe entry.pointee.last = block.word }
+      unsafe entry.pointee.carried = 0
+    } else {
+      unsafe MessageBlock(address: entry.pointee.first).carriedAddresses[Int(carried)] = block.word
+      unsafe entry.pointee.carried = carried &+ 1
+    }
     unsafe entry.pointee.count &+= 1
     unsafe entry.pointee.bytes &+= UInt32(128) &<< UInt32(block.header.pointee.sizeClass)
     unsafe state.pointee.gathered &+= 1
@@ -335,8 +348,17 @@ extension MessagePool {
     }
   }
 
+  /// The first block says how many it carries.
+  @inline(__always)
+  private func seal(_ entry: UnsafeMutablePointer<Outgoing>) {
+    guard unsafe entry.pointee.first != 0 else { return }
+    unsafe MessageBlock(address: entry.pointee.first).header.pointee.count =
+      entry.pointee.carried
+  }
+
   @inline(never)
   private func giveBack(_ entry: UnsafeMutablePointer<Outgoing>) {
+    unsafe seal(entry)
     let chain = unsafe entry.pointee
     unsafe state.pointee.gathered &-= Int(chain.count)
     unsafe entry.pointee = Outgoing()
@@ -344,8 +366,8 @@ extension MessagePool {
       first: chain.first, last: chain.last, count: UInt(chain.count))
   }
 
-  /// Any thread: gives back a chain of this pool's blocks, and frees the pool if it has ended and
-  /// these were the last.
+  /// Any thread: gives back a chain of this pool's blocks, each with the addresses of those that it
+  /// carries, and frees the pool if it has ended and these were the last. `count`: with those.
   func put(first: UInt, last: UInt, count: UInt) {
     if returns.put(first: first, last: last, count: count) { freeAll() }
   }

@@ -86,6 +86,14 @@ struct UndrainCommand: ParsableCommand {
   func run() throws { try node.ask("undrain \(name)") }
 }
 
+struct ReloadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reload",
+    abstract: "Reads the key file and the certificates anew; links that are up stay up.")
+  @OptionGroup var node: ControlOption
+  func run() throws { try node.ask("reload") }
+}
+
 struct LeaveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "leave", abstract: "The node gives its part away, leaves for good, and ends.")

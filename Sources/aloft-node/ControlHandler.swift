@@ -1,14 +1,17 @@
 import Aloft
 import AloftNode
+import Synchronization
 
 /// The control socket: a line asked, lines answered, the last of which is empty.
 final class ControlHandler: ConnectionHandler {
   private let node: Node
   private let signals: Signals
+  private let secrets: Secrets
   private static let lineMax = 256
 
-  init(_ node: Node, _ signals: Signals) {
+  init(_ node: Node, _ signals: Signals, _ secrets: Secrets) {
     self.node = node
+    self.secrets = secrets
     self.signals = signals
   }
 
@@ -21,8 +24,9 @@ final class ControlHandler: ConnectionHandler {
     }
     let words = text.dropLast().split(separator: " ").map(String.init)
     let loop = EventLoop.current
-    Task { [node, signals] in
-      let answer = await Self.answer(words, node)
+    if words == ["leave"] { signals.isLeaving.store(true, ordering: .releasing) }
+    Task { [node, signals, secrets] in
+      let answer = await Self.answer(words, node, secrets)
       try? loop?.execute {
         connection.write(answer + "\n\n")
         connection.close()
@@ -31,7 +35,7 @@ final class ControlHandler: ConnectionHandler {
     }
   }
 
-  private static func answer(_ words: [String], _ node: Node) async -> String {
+  private static func answer(_ words: [String], _ node: Node, _ secrets: Secrets) async -> String {
     do {
       switch (words.first ?? "", words.count) {
       case ("status", 1): return status(await node.status())
@@ -39,6 +43,7 @@ final class ControlHandler: ConnectionHandler {
       case ("slots", 1): return slots(await node.status())
       case ("drain", 2): try await node.setDraining(words[1], true)
       case ("undrain", 2): try await node.setDraining(words[1], false)
+      case ("reload", 1): try await secrets.reload(node)
       case ("leave", 1): try await node.leave()
       default: return "error: unknown: \(words.joined(separator: " "))"
       }

@@ -12,6 +12,6 @@ struct AloftNodeCommand: AsyncParsableCommand {
       """,
     subcommands: [
       RunCommand.self, StatusCommand.self, MembersCommand.self, SlotsCommand.self,
-      DrainCommand.self, UndrainCommand.self, LeaveCommand.self,
+      DrainCommand.self, UndrainCommand.self, ReloadCommand.self, LeaveCommand.self,
     ])
 }

@@ -33,14 +33,23 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = try Settings(file: config)
-    let options = try nodeOptions(settings)
+    let secrets = try self.secrets(settings)
+    let options = try nodeOptions(settings, secrets)
     let loops = try self.loops ?? settings["loops"].map { try number($0, "loops") } ?? 1
     // Before any thread is made, so that all have it.
     let signals = try Signals()
     let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: 4_096))
+    // Why it ended by itself: whoever started it should know.
+    let end = Mutex<String?>(nil)
     let node: Node
     do {
-      node = try await runtime.join(options) { Self.note($0) }
+      node = try await runtime.join(options) { event in
+        Self.note(event)
+        if case .stopped(let reason) = event, !signals.isLeaving.load(ordering: .acquiring) {
+          end.withLock { $0 = reason }
+          signals.stop()
+        }
+      }
     } catch {
       await runtime.shutdown(within: .zero)
       throw error
@@ -50,11 +59,12 @@ struct RunCommand: AsyncParsableCommand {
     if let path = control ?? settings["control"] {
       unsafe unlink(path)
       _ = try await runtime.listen(
-        on: SocketAddress(unixPath: path), handler: ControlHandler(node, signals))
+        on: SocketAddress(unixPath: path), handler: ControlHandler(node, signals, secrets))
     }
     await signals.wait()
     await node.shutdown()
     await runtime.shutdown(within: .seconds(5))
+    if let reason = end.withLock({ $0 }) { throw ValidationError(reason) }
   }
 
   /// On the node's loop: standard output is where an operator looks.
@@ -72,20 +82,18 @@ struct RunCommand: AsyncParsableCommand {
     return value
   }
 
-  static func address(_ text: String) throws -> SocketAddress {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-    else { throw ValidationError("an address is IP:PORT, not `\(text)`") }
-    var host = text[..<colon]
-    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-    return SocketAddress(String(host), port)
+  private static func address(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text), address.port != nil else {
+      throw ValidationError("an address is IP:PORT, not `\(text)`")
+    }
+    return address
   }
 
-  private func nodeOptions(_ settings: Settings) throws -> NodeOptions {
-    guard let name = name ?? settings["name"], let data = data ?? settings["data"],
-      let keyFile = keyFile ?? settings["key-file"]
-    else { throw ValidationError("a node needs --name, --data and --key-file") }
-    let keys = try Settings.read(keyFile).split(separator: "\n").map { Array($0.utf8) }
-    var options = NodeOptions(name: name, keys: keys, data: data)
+  private func nodeOptions(_ settings: Settings, _ secrets: Secrets) throws -> NodeOptions {
+    guard let name = name ?? settings["name"], let data = data ?? settings["data"] else {
+      throw ValidationError("a node needs --name, --data and --key-file")
+    }
+    var options = NodeOptions(name: name, keys: try secrets.keys(), data: data)
     if let text = listen ?? settings["listen"] { options.listen = try Self.address(text) }
     options.advertise = try (advertise ?? settings["advertise"]).map(Self.address)
     options.seeds = try (seeds ?? settings["seeds"] ?? "").split(separator: ",").map {
@@ -102,7 +110,7 @@ struct RunCommand: AsyncParsableCommand {
     options.timing = timing
     options.plaintextOffLoopback =
       plaintextOffLoopback || settings["plaintext-off-loopback"] == "yes"
-    options.tls = try tls(settings)
+    options.tls = try secrets.tls()
     return options
   }
 
@@ -115,25 +123,24 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func tls(_ settings: Settings) throws -> NodeOptions.TLS? {
-    let paths = [
-      certificate ?? settings["certificate"], privateKey ?? settings["private-key"],
-      authorities ?? settings["authorities"],
-    ]
-    let given = paths.compactMap { $0 }
-    if given.isEmpty { return nil }
-    guard given.count == 3 else {
-      throw ValidationError("TLS needs all of --certificate, --private-key and --authorities")
+  private func secrets(_ settings: Settings) throws -> Secrets {
+    guard let keyFile = keyFile ?? settings["key-file"] else {
+      throw ValidationError("a node needs --name, --data and --key-file")
     }
-    return .init(
-      certificate: try Settings.bytes(given[0]), privateKey: try Settings.bytes(given[1]),
-      authorities: try Settings.bytes(given[2]))
+    return try Secrets(
+      keyFile: keyFile,
+      certificates: [
+        certificate ?? settings["certificate"], privateKey ?? settings["private-key"],
+        authorities ?? settings["authorities"],
+      ])
   }
 }
 
 /// Waits for SIGTERM or SIGINT, or for `stop`.
 final class Signals: Sendable {
   private let ends: [Int32]
+  /// Its end will be no failure: it was asked to leave.
+  let isLeaving = Atomic<Bool>(false)
 
   /// Blocks the two for all threads that are made from now on; one of its own reads them.
   init() throws {

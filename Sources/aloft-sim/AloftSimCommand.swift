@@ -1,3 +1,4 @@
+internal import AloftSession
 internal import AloftSim
 internal import ArgumentParser
 
@@ -15,14 +16,26 @@ struct AloftSimCommand: ParsableCommand {
   @Option(help: "A range of seeds, as 1...1000.")
   var seeds: String?
 
+  @Option(help: "No new history is begun after so many seconds; 0: all are.")
+  var seconds: UInt64 = 0
+
   @Option(help: "Nodes of each cluster, 1 to 100; from 1 to 9 by the seed if not given.")
   var nodes: Int?
 
   @Option(help: "Happenings of each history, before it has to come to rest.")
   var events = 8_000
 
-  @Option(help: "A fault put in: fenceUnchecked, commitByHalf or retryNotDeduplicated.")
+  @Option(
+    help: ArgumentHelp(
+      "A fault put in: "
+        + SeededFault.allCases.map(\.rawValue).joined(separator: ", ") + "."))
   var fault: String?
+
+  @Option(help: "Sessions that clients use all the while; 0 for none.")
+  var sessions = 0
+
+  @Option(help: "A fault put into the sessions: fenceUnchecked, servedTooEarly, ...")
+  var sessionFault: String?
 
   @Option(help: "Lines of the trace that are printed, the last ones.")
   var lines = 200
@@ -33,13 +46,17 @@ struct AloftSimCommand: ParsableCommand {
   func run() throws {
     var total = ClusterSimResult(seed: 0)
     var failed: [UInt64] = []
+    let end = ContinuousClock.now + .seconds(Int64(seconds))
     for seed in try range() {
+      if seconds > 0, ContinuousClock.now >= end { break }
       let result = ClusterSim(seed: seed, options: try options(seed)).run()
       total.events += result.events
       total.taken += result.taken
       total.convictions += result.convictions
       total.leaders += result.leaders
       total.requests += result.requests
+      total.writes += result.writes
+      total.reads += result.reads
       if let violation = result.violation {
         failed.append(seed)
         print("seed \(seed): \(violation)")
@@ -50,7 +67,8 @@ struct AloftSimCommand: ParsableCommand {
     }
     print(
       "events=\(total.events) messages=\(total.taken) convictions=\(total.convictions)",
-      "leaders=\(total.leaders) requests=\(total.requests) failed=\(failed.count)")
+      "leaders=\(total.leaders) requests=\(total.requests) failed=\(failed.count)",
+      "writes=\(total.writes) reads=\(total.reads)")
     if !failed.isEmpty { throw ExitCode.failure }
   }
 
@@ -69,6 +87,13 @@ struct AloftSimCommand: ParsableCommand {
     guard (1...100).contains(options.nodes) else { throw ValidationError("--nodes takes 1 to 100") }
     options.events = events
     options.isTraced = self.seed != nil
+    options.sessions = sessions
+    if let sessionFault {
+      guard let fault = SessionFault(rawValue: sessionFault) else {
+        throw ValidationError("no such fault: \(sessionFault)")
+      }
+      options.sessionFaults = [fault]
+    }
     if let fault {
       guard let fault = SeededFault(rawValue: fault) else {
         throw ValidationError("no such fault: \(fault)")

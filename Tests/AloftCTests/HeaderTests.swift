@@ -6,6 +6,8 @@ struct HeaderTests {
   static let include = Workbench.root.appendingPathComponent("include")
   /// aloft.h and its parts, each of which can be included by itself.
   static let headers = ["aloft.h"] + parts
+  /// What the library with nodes has beyond those.
+  static let nodeHeaders = ["aloft_node.h"]
   static let parts = FileManager.default.enumerator(atPath: include.path + "/aloft")!
     .map { "aloft/\($0)" }.sorted()
 
@@ -21,7 +23,7 @@ struct HeaderTests {
     // Debian's gcc comes without its C++ half.
     guard tool != "g++" || Workbench.has(tool) else { return }
     let suffix = language == "c" ? "c" : "cc"
-    let files = try Self.headers.map { header in
+    let files = try (Self.headers + Self.nodeHeaders).map { header in
       let line = "#include \"\(header)\"\n"
       let name = header.replacingOccurrences(of: "/", with: "-").dropLast(2)
       return try Workbench.write(
@@ -63,17 +65,50 @@ struct HeaderTests {
   }
 
   // A function that is declared and not implemented is not diagnosed by the compiler.
-  @Test("The library exports every function of the headers, and no other")
-  func symbols() throws {
-    let declared = try Self.headers.reduce(into: Set<String>()) { all, header in
+  @Test(
+    "Each library exports every function of its headers, and no other",
+    arguments: [(Workbench.library, headers), (Workbench.nodeLibrary, headers + nodeHeaders)])
+  func symbols(library: URL, headers: [String]) throws {
+    let declared = try headers.reduce(into: Set<String>()) { all, header in
       let file = Self.include.appendingPathComponent(header)
       all.formUnion(Self.declared(try String(contentsOf: file, encoding: .utf8)))
     }
-    let exported = Self.exported(
-      try Workbench.run("nm", ["-D", "--defined-only", Workbench.library.path]))
+    let exported = Self.exported(try Workbench.run("nm", ["-D", "--defined-only", library.path]))
     #expect(declared.count > 30)
     #expect(declared.subtracting(exported).isEmpty, "declared, and not there")
     #expect(exported.subtracting(declared).isEmpty, "there, and not declared")
+  }
+
+  /// Names in a linker's version script: what programs were linked with.
+  static func listed(_ text: String) -> Set<String> {
+    Set(
+      text.split(separator: "\n").compactMap { line in
+        let words = line.split { " ;".contains($0) }
+        return words.count == 1 && words[0].hasPrefix("aloft_") ? String(words[0]) : nil
+      })
+  }
+
+  @Test(
+    "The lists of what the libraries export are the headers' functions",
+    arguments: [("aloft.map", headers), ("aloft_node.map", nodeHeaders)])
+  func lists(map: String, headers: [String]) throws {
+    let declared = try headers.reduce(into: Set<String>()) { all, header in
+      let file = Self.include.appendingPathComponent(header)
+      all.formUnion(Self.declared(try String(contentsOf: file, encoding: .utf8)))
+    }
+    let file = Workbench.root.appendingPathComponent("CSources/abi/\(map)")
+    let listed = Self.listed(try String(contentsOf: file, encoding: .utf8))
+    #expect(declared == listed, "a new function goes to the end of \(map), and none is taken away")
+  }
+
+  @Test("What nodes need is the node library's need alone")
+  func needs() throws {
+    let plain = try Workbench.run("readelf", ["-d", Workbench.library.path])
+    let node = try Workbench.run("readelf", ["-d", Workbench.nodeLibrary.path])
+    for need in ["libraft", "libcrypto", "libssl"] {
+      #expect(!plain.contains(need), "\(need)")
+      #expect(node.contains(need), "\(need)")
+    }
   }
 
   @Test("The check reads declarations and symbols as they are written")

@@ -28,6 +28,8 @@ enum Workbench {
     .deletingLastPathComponent()
 
   static let library = products.appendingPathComponent("libAloftC.so")
+  /// The one with nodes, which has all of the other in itself.
+  static let nodeLibrary = products.appendingPathComponent("libAloftNodeC.so")
 
   static let sanitizer: Sanitizer? = {
     let symbols = (try? run("nm", ["-D", library.path])) ?? ""
@@ -41,7 +43,9 @@ enum Workbench {
   static let warnings = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
 
   /// Compiles and links a program, strictly and as C99, and has it run to its end.
-  static func make(_ source: URL, with compiler: Compiler) throws -> URL {
+  static func make(
+    _ source: URL, with compiler: Compiler, library: URL = Workbench.library
+  ) throws -> URL {
     let name = source.deletingPathExtension().lastPathComponent
     let program = try directory().appendingPathComponent("\(name)-\(compiler)")
     var arguments = ["-std=c99", "-D_GNU_SOURCE", "-g", "-pthread"] + warnings
@@ -51,7 +55,7 @@ enum Workbench {
       .map(String.init)
     if let sanitizer { arguments.append("-fsanitize=\(sanitizer)") }
     arguments += [source.path, "-o", program.path]
-    arguments += ["-L", products.path, "-lAloftC", "-luv", "-Wl,-rpath,\(products.path)"]
+    arguments += [library.path, "-luv", "-Wl,-rpath,\(products.path)"]
     _ = try run(compiler.rawValue, arguments)
     return program
   }

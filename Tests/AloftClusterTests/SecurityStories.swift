@@ -46,6 +46,11 @@ struct SecurityStories {
     let thief = try RawPeer(to: node.address, RawPeer.hello("thief"))
     thief.send(recorded)
     #expect(eventually { node.told.now.refused == [.notAuthentic] })
+    // Again: counted, and told of no more.
+    let again = try RawPeer(to: node.address, RawPeer.hello("thief"))
+    again.send(recorded)
+    #expect(eventually { (try? node.statistics().refused[.notAuthentic]) == 2 })
+    #expect(node.told.now.refused == [.notAuthentic])
     #expect(node.told.now.up == ["raw"] && node.told.now.down.isEmpty)
   }
 
@@ -93,6 +98,8 @@ struct SecurityStories {
     defer { a.stop() }
     try a.on { $0.table.connect(to: .ip(host: "192.0.2.1", port: 9)) }
     #expect(eventually { a.told.now.refused == [.plaintext] })
+    #expect(eventually { (try? a.statistics().refused[.plaintext]) ?? 0 >= 2 })
+    #expect(a.told.now.refused == [.plaintext])
     #expect(try a.statistics().dialled == 0)
   }
 

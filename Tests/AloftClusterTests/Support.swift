@@ -49,10 +49,19 @@ final class Node: LinkClient, @unchecked Sendable {
     var bytes: [UInt8]
   }
 
+  /// A message for a mailbox.
+  struct Posted: Equatable {
+    var mailbox: UInt64
+    var tag: UInt64
+    var priority: UInt8
+    var bytes: [UInt8]
+  }
+
   struct Told {
     var up: [String] = []
     var down: [LinkEnd] = []
     var messages: [Message] = []
+    var posts: [Posted] = []
     var cancelled = 0
     var writable: [UInt16] = []
     var heard = 0
@@ -155,6 +164,12 @@ final class Node: LinkClient, @unchecked Sendable {
     told.with { $0.messages.append(message) }
   }
 
+  func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {
+    var all: [Posted] = []
+    while let post = posts.next() { all.append(Posted(post)) }
+    told.with { $0.posts += all }
+  }
+
   func called(_ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer) {
     told.with { $0.calls.append(call) }
     if let onCall {
@@ -177,6 +192,13 @@ final class Node: LinkClient, @unchecked Sendable {
   func undelivered(_ peer: LinkPeer, messages: Int) { told.with { $0.undelivered += messages } }
   func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {
     told.with { $0.refused.append(reason) }
+  }
+}
+
+extension Node.Posted {
+  init(_ post: Post) {
+    self.init(
+      mailbox: post.mailbox, tag: post.tag, priority: post.priority, bytes: Array(post.bytes))
   }
 }
 

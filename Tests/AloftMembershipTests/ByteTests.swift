@@ -23,12 +23,13 @@ struct ByteTests {
 
   static let messages: [ClusterMessage] = [
     .joinRequest(description, birth: 1, former: .none),
-    .admitted(identity, [Contact(id: NodeID(rawValue: 1), incarnation: life, address: "a:1")]),
-    .redirected(address: ""), .notAdmitted(.nameTaken),
+    .admitted(
+      identity, [Contact(id: NodeID(rawValue: 1), incarnation: life, address: "a:1")], birth: 6),
+    .redirected(address: ""), .notAdmitted(.nameTaken, birth: 5),
     .forward(ClusterProposal(proposer: life, sequence: 1, command: commands[8])),
     .beat(term: Term(rawValue: 1), round: 2, echo: 3),
     .beatAnswer(term: Term(rawValue: 1), round: 2, stamp: 4), .opinionRequest(about: life),
-    .opinion(about: life, isHeard: true),
+    .opinion(about: life, isHeard: true), .over(life),
   ]
 
   @Test(

@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import Foundation
 import Synchronization
 import Testing
 
@@ -33,9 +34,11 @@ struct ClusterStories {
           return status.members.allSatisfy { (5_461...5_462).contains($0.slots) }
         }
       }
-      var leaders: Set<Int> = []
-      for node in nodes { leaders.insert(await node.node.status()?.leader ?? 0) }
-      #expect(leaders.count == 1 && !leaders.contains(0))
+      try await eventually("all follow one leader") {
+        var leaders: Set<Int?> = []
+        for node in nodes { leaders.insert(await node.node.status()?.leader) }
+        return leaders.count == 1 && leaders.first != .some(nil)
+      }
     }
   }
 
@@ -66,6 +69,57 @@ struct ClusterStories {
     }
   }
 
+  @Test(
+    "Many messages to another node, from its loop, from another and from a thread: all, in order",
+    arguments: [0, 1])
+  func messages(receivingLoop: Int) async throws {
+    try await withCluster(["a", "b"], eventLoops: 2) { nodes, _ in
+      let heard = Heard()
+      let (from, to) = (nodes[0].runtime, nodes[1].runtime)
+      let mailbox = try await to.mailbox(on: to.eventLoops[receivingLoop], handler: heard)
+      try to.registry.register("sink", mailbox)
+      try await eventually("a knows the name") { from.registry.lookUp("sink") != nil }
+      guard case .mailbox(let target)? = from.registry.lookUp("sink") else { return }
+      let count = 30_000
+      for (sender, loop) in from.eventLoops.enumerated() {
+        try Burst(target, sender: UInt8(sender), count: count).begin(on: loop)
+      }
+      let thread = Thread {
+        let burst = Burst(target, sender: 2, count: count)
+        while !burst.go() { usleep(100) }
+      }
+      thread.start()
+      try await eventually("all have arrived") { heard.count >= 3 * count }
+      #expect(heard.count == 3 * count)
+      #expect(heard.disorders == 0)
+    }
+  }
+
+  @Test("A large message to another node arrives whole, and none passes another")
+  func large() async throws {
+    try await withCluster(["a", "b"], eventLoops: 2) { nodes, _ in
+      let lengths = Lengths()
+      let mailbox = try await nodes[1].runtime.mailbox(handler: lengths)
+      try nodes[1].runtime.registry.register("sink", mailbox)
+      try await eventually("a knows the name") {
+        nodes[0].runtime.registry.lookUp("sink") != nil
+      }
+      let sent = [1, 300_000, 2, 70_000, 16_384, 3, 1 << 20, 0, 64]
+      for loop in nodes[0].runtime.eventLoops {
+        let runtime = nodes[0].runtime
+        try await loop.run {
+          for count in sent {
+            let message = Message(copying: [UInt8](repeating: 7, count: count))
+            #expect(runtime.registry.send(message, to: "sink") == .accepted)
+          }
+        }
+        try await eventually("all have arrived") { lengths.all.count >= sent.count }
+        #expect(lengths.all == sent)
+        lengths.forget()
+      }
+    }
+  }
+
   @Test("Calls are answered, refused, and time out")
   func calls() async throws {
     try await withCluster(["a", "b"]) { nodes, _ in
@@ -90,6 +144,47 @@ struct ClusterStories {
       }
       await #expect(throws: NodeCallError.noLink) { _ = try await nodes[0].node.call(77, [1]) }
     }
+  }
+
+  @Test("A call whose task is cancelled is given up at once, before it began or after")
+  func cancelledCall() async throws {
+    try await withCluster(["a", "b"]) { nodes, _ in
+      let other = await nodes[1].number
+      let asked = Events()
+      nodes[1].node.onCall { _, _ in asked.add(.joined) }
+      let node = nodes[0].node
+      for waits in [true, false] {
+        let before = asked.all.count
+        let call = Task { try await node.call(other, [1], within: .seconds(60)) }
+        if waits { try await eventually("it is called") { asked.all.count > before } }
+        call.cancel()
+        await #expect(throws: CancellationError.self) { try await call.value }
+      }
+    }
+  }
+
+  @Test("A runtime has one node at a time, and another one when that has stopped")
+  func again() async throws {
+    let data = try DataDirectories()
+    let one = try await TestNode("a", seeds: [], data: data["a"])
+    let options = NodeOptions(name: "b", keys: [TestNode.key], data: data["b"])
+    await #expect {
+      _ = try await one.runtime.join(options)
+    } throws: {
+      "\($0)".contains("the runtime has a node")
+    }
+    await one.node.shutdown()
+    let next = try await one.runtime.join(options)
+    let heard = Heard()
+    let mailbox = try await one.runtime.mailbox(handler: heard)
+    try one.runtime.registry.register("later", mailbox)
+    let peer = try await TestNode("c", seeds: [await next.address], data: data["c"])
+    try await eventually("names of the second node are told") {
+      peer.runtime.registry.lookUp("later") != nil
+    }
+    await peer.end()
+    await next.shutdown()
+    await one.runtime.shutdown(within: .seconds(1))
   }
 
   @Test("A node that stops is found out, its names and slots go, and it comes back as another life")
@@ -153,6 +248,51 @@ struct ClusterStories {
         })
       #expect(await nodes[0].node.status()?.members.count == 1)
     }
+  }
+}
+
+/// Numbered messages, as many at a time as are taken.
+private final class Burst: @unchecked Sendable {
+  // @unchecked: used on one thread.
+  private let target: Mailbox
+  private let sender: UInt8
+  private let count: Int
+  private var sent = 0
+
+  init(_ target: Mailbox, sender: UInt8, count: Int) {
+    self.target = target
+    self.sender = sender
+    self.count = count
+  }
+
+  func begin(on loop: EventLoop) throws {
+    try loop.execute { if !self.go() { try? self.begin(on: loop) } }
+  }
+
+  /// Whether all have been sent.
+  func go() -> Bool {
+    for _ in 0..<2_000 where sent < count {
+      let bytes = [sender, UInt8(sent & 255), UInt8(sent >> 8)]
+      // By both ways of sending.
+      let result =
+        sent % 3 == 0 ? target.send(Message(copying: bytes)) : target.send(bytes.span.bytes)
+      guard result == .accepted else { return false }
+      sent += 1
+    }
+    return sent == count
+  }
+}
+
+/// Keeps the lengths of what comes.
+private final class Lengths: MailboxHandler {
+  private let heard = Mutex<[Int]>([])
+  var all: [Int] { heard.withLock { $0 } }
+  func forget() { heard.withLock { $0 = [] } }
+
+  func received(_ mailbox: Mailbox, _ message: consuming Message) {
+    let count = message.count
+    let isWhole = message.withUnsafeBytes { $0.allSatisfy { $0 == 7 } }
+    heard.withLock { $0.append(isWhole ? count : -1) }
   }
 }
 

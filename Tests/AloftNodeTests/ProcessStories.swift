@@ -28,6 +28,27 @@ struct ProcessStories {
   }
 
   @Test(
+    "The cluster's key is changed at running nodes, round by round, and the old one is a stranger's"
+  )
+  func keys() async throws {
+    let files = try NodeFiles()
+    let a = try NodeProgram("a", files, seeds: [])
+    let b = try NodeProgram("b", files, seeds: [a.address])
+    try await eventually("two are up") { a.up == ["a", "b"] }
+    let (old, new) = ("a key of enough bytes", "another key of enough bytes")
+    for keys in [[old, new], [new, old], [new]] {
+      try files.writeKeys(keys)
+      for node in [a, b] { #expect(try node.ask("reload") == "done") }
+    }
+    let c = try NodeProgram("c", files, seeds: [b.address])
+    try await eventually("one with the new key is let in") { a.up == ["a", "b", "c"] }
+    #expect(c.up == ["a", "b", "c"])
+    try files.writeKeys(["short"])
+    #expect(throws: NodeTestError.self) { try a.ask("reload") }
+    #expect(a.up == ["a", "b", "c"])
+  }
+
+  @Test(
     "One whose directory another has, whose key is short, or that names nobody, says what to do")
   func complaints() throws {
     let files = try NodeFiles()
@@ -49,7 +70,12 @@ final class NodeFiles: Sendable {
   init(key: String = "a key of enough bytes") throws {
     root = try DataDirectories()
     keyPath = root["key"]
-    try Data((key + "\n").utf8).write(to: URL(fileURLWithPath: keyPath))
+    try writeKeys([key])
+  }
+
+  func writeKeys(_ keys: [String]) throws {
+    try Data((keys.joined(separator: "\n") + "\n").utf8)
+      .write(to: URL(fileURLWithPath: keyPath))
   }
 
   func data(_ name: String) -> String { root[name] }

@@ -68,7 +68,8 @@ struct SessionStories {
       let moved = made.count { session in
         session.id.slot.map { nodes[0].node.owners[Int($0.rawValue)] == lost } ?? false
       }
-      #expect((19...21).contains(moved), "a third is on each node: \(moved)")
+      // Each node mints by what it knows at that moment.
+      #expect((16...24).contains(moved), "about a third is on each node: \(moved)")
       await nodes[2].end()
       for (number, session) in made.enumerated() {
         let found = try #require(try await nodes[number % 2].node.sessions.get(session.id))
@@ -132,7 +133,12 @@ struct SessionStories {
         state: [2], principal: user, idleTimeout: .milliseconds(150))
       let attachment = try await kept.attach()
       #expect(attachment.contents.state == [1])
+      let brief = try await left.attach()
       // Reading it would be to use it: the store of the other node tells.
+      try await eventually("both are known") {
+        await nodes[1].node.sessions.list(principal: user).count == 2
+      }
+      brief.detach()
       try await eventually("one is over") {
         await nodes[1].node.sessions.list(principal: user) == [kept.id]
       }

@@ -12,10 +12,11 @@ final class TestNode: Sendable {
 
   static let key = Array("a key for the tests of a cluster".utf8)
 
-  init(_ name: String, seeds: [SocketAddress], data: String, key: [UInt8] = TestNode.key)
-    async throws
-  {
-    runtime = try Runtime(.init(eventLoops: 1, connectionsMax: 256))
+  init(
+    _ name: String, seeds: [SocketAddress], data: String, key: [UInt8] = TestNode.key,
+    eventLoops: Int = 1
+  ) async throws {
+    runtime = try Runtime(.init(eventLoops: eventLoops, connectionsMax: 256))
     events = Events()
     var options = NodeOptions(name: name, keys: [key], data: data)
     options.seeds = seeds
@@ -75,7 +76,8 @@ func eventually(
 
 /// Some nodes that are one cluster.
 func withCluster(
-  _ names: [String], _ body: ([TestNode], DataDirectories) async throws -> Void
+  _ names: [String], eventLoops: Int = 1,
+  _ body: ([TestNode], DataDirectories) async throws -> Void
 ) async throws {
   let data = try DataDirectories()
   var nodes: [TestNode] = []
@@ -83,7 +85,8 @@ func withCluster(
     for name in names {
       var seeds: [SocketAddress] = []
       if let first = nodes.first { seeds = [await first.node.address] }
-      nodes.append(try await TestNode(name, seeds: seeds, data: data[name]))
+      nodes.append(
+        try await TestNode(name, seeds: seeds, data: data[name], eventLoops: eventLoops))
     }
     let all = nodes
     for node in all {

@@ -191,6 +191,33 @@ extension MessageMemoryTests {
       expectNothingHeld()
     }
 
+    @Test(
+      "However many come back together, of whatever sizes, the owner has all of them",
+      arguments: [1, 2, 8, 9, 10, 17, 18, 63, 64, 65, 129, 1_000])
+    func returned(count: Int) {
+      let owner = MessagePool(source: CountedMemory.source)
+      for round in 0..<3 {
+        let blocks = (0..<count).map { owner.allocate(count: 64 &<< ($0 &* (round + 1) % 4)) }
+        ThreadPool.with { pool in
+          for block in blocks { MessageBlock.release(block) }
+          pool.flush()
+        }
+        owner.takeReturned()
+        #expect(owner.countBlocksOut() == 0)
+        // Each of them is there once.
+        let again = (0..<count).map { _ in owner.allocate(count: 64) }
+        #expect(Set(again.map(\.word)).count == count)
+        for (number, block) in again.enumerated() { block.fill(UInt64(number)) }
+        #expect(again.allSatisfy { $0.isFilled() })
+        // A thread without a pool gives back one by one.
+        for block in again { MessageBlock.release(block) }
+        owner.takeReturned()
+        #expect(owner.countBlocksOut() == 0)
+      }
+      owner.end()
+      expectNothingHeld()
+    }
+
     @Test("Sharing: the last of many threads frees, once")
     func sharing() {
       ThreadPool.with { pool in

@@ -173,7 +173,8 @@ final class RaftWorld: @unchecked Sendable {
 
   /// Asks the leader for something, and waits for the answer.
   func outcome(
-    of member: RaftMember? = nil, _ ask: @escaping (RaftLog, UInt64) -> Void
+    of member: RaftMember? = nil, seconds: Int = 30,
+    _ ask: @escaping (RaftLog, UInt64) -> Void
   ) throws -> LogOutcome? {
     let (token, asked) = try on { [self] () -> (UInt64, RaftMember?) in
       nextToken += 1
@@ -182,7 +183,7 @@ final class RaftWorld: @unchecked Sendable {
       return (nextToken, asked)
     }
     guard let asked else { return nil }
-    guard try until({ asked.outcomes[token] != nil }) else { return nil }
+    guard try until(seconds: seconds, { asked.outcomes[token] != nil }) else { return nil }
     return try on { asked.outcomes[token] }
   }
 
@@ -197,6 +198,11 @@ final class RaftWorld: @unchecked Sendable {
   func finish() throws {
     try on { for member in self.members.values { member.log?.stop() } }
     try #require(until { self.members.values.allSatisfy { $0.log == nil } })
+    // Members know their world: nobody else would let go of either.
+    try on {
+      self.members = [:]
+      self.filter = nil
+    }
     group.stopAndJoin()
     removeTree(root)
   }

@@ -46,11 +46,11 @@ final class Helper {
   func stats() throws -> [String: Int] { Self.words(try ask("stats")) }
 
   /// Has it shut down; answers its last words and how it exited.
-  func end() throws -> (words: [String: Int], status: Int32) {
+  func end() throws -> (words: [String: Int], line: String, status: Int32) {
     try input.fileHandleForWriting.close()
     let line = try readLine()
     process.waitUntilExit()
-    return (Self.words(line), process.terminationStatus)
+    return (Self.words(line), line, process.terminationStatus)
   }
 
   private static func words(_ line: String) -> [String: Int] {

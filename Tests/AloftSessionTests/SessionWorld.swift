@@ -78,12 +78,18 @@ final class SessionWorld {
 
   /// As of the end of the log.
   var cluster: ClusterState {
-    var state = ClusterState()
-    for (position, entry) in log.enumerated() where entry.first == LogEntryKind.cluster {
-      _ = state.apply(index: UInt64(position + 1), entry: entry)
+    while clusterLength < log.count {
+      clusterLength += 1
+      let entry = log[clusterLength - 1]
+      if entry.first == LogEntryKind.cluster {
+        _ = latest.apply(index: UInt64(clusterLength), entry: entry)
+      }
     }
-    return state
+    return latest
   }
+
+  private var latest = ClusterState()
+  private var clusterLength = 0
 
   func admit(_ name: String, former: NodeIdentity = .none) {
     births += 1

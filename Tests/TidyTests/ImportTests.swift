@@ -23,15 +23,18 @@ struct ImportTests {
     case "AloftEngine": belowEngine.union(system)
     case "AloftUV": belowWings.union(system).union(["CAloftLoop"])
     case "AloftSim": belowWings.union(system)
-    case "aloft-sim": ["AloftSim", "ArgumentParser"]
+    case "aloft-sim": ["AloftSession", "AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
-    case "Aloft":
-      belowWings.union(wings).union(system).union(["Logging", "Metrics", "ServiceLifecycle"])
+    case "Aloft": belowWings.union(wings).union(system)
+    case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]
     case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
+    case "AloftDistributed": ["Aloft", "AloftNode", "Distributed", "Synchronization"]
+    case "AloftNodeC":
+      belowWings.union(["AloftCluster"]).union(system).union(["AloftC", "CAloft"])
     default: nil
     }
   }

@@ -28,7 +28,9 @@ struct LinkageTests {
   static let products = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     .deletingLastPathComponent()
 
-  @Test("Nothing of Foundation is loaded with Aloft", arguments: ["example-echo", "libAloftC.so"])
+  @Test(
+    "Nothing of Foundation is loaded with Aloft",
+    arguments: ["example-echo", "example-counter", "libAloftC.so", "libAloftNodeC.so"])
   func foundation(product: String) throws {
     let path = Self.products.appendingPathComponent(product).path
     let direct = Self.needed(try Tool.output("readelf", ["-d", path]))

@@ -27,12 +27,27 @@ private func fuzzRecords(_ pieces: [UnsafeRawBufferPointer]) {
     while true {
       guard case .record(let header, let body) = parser.next(&rest) else { break }
       precondition(body.count == Int(header.length) && body.count <= 4_096)
-      // Every byte is touched, so that one that is not there is seen.
-      var sum: UInt8 = 0
-      for byte in body { sum &+= byte }
-      blackHole = sum
+      touch(body)
+      if header.type == .posts { fuzzPosts(body) }
     }
   }
+}
+
+private func fuzzPosts(_ body: UnsafeRawBufferPointer) {
+  var reader = PostReader(body)
+  var bytes = 0
+  while let post = reader.next() {
+    bytes += PostHeader.bytes + post.bytes.count
+    precondition(post.priority < 4 && bytes <= body.count)
+    touch(post.bytes)
+  }
+}
+
+/// Reads every byte, so that one that is not there is seen.
+private func touch(_ bytes: UnsafeRawBufferPointer) {
+  var sum: UInt8 = 0
+  for byte in bytes { sum &+= byte }
+  blackHole = sum
 }
 
 nonisolated(unsafe) private var blackHole: UInt8 = 0
@@ -73,7 +88,7 @@ private func fuzzHello(_ bytes: UnsafeRawBufferPointer) {
 }
 
 /// Stands in for the messages' memory: from malloc, so that AddressSanitizer sees its bounds.
-struct MessageBlock {
+package struct MessageBlock {
   struct Header { let bytes: UnsafeMutableRawPointer }
   let header: UnsafeMutablePointer<Header>
 

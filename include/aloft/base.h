@@ -57,6 +57,7 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(ETIMEDOUT, -110, "timed out")                                                             \
   XX(ECONNREFUSED, -111, "the connection was refused")                                         \
   XX(EHOSTUNREACH, -113, "the host is unreachable")                                            \
+  XX(ECANCELED, -125, "given up by who asked for it")                                          \
   XX(ECLOSED, -4001, "it is closed, closing, or was never opened")                             \
   XX(EWRONGTHREAD, -4002, "called on a thread that may not call this")                         \
   XX(ELIMIT, -4003, "a limit is reached")                                                      \
@@ -67,7 +68,12 @@ ALOFT_EXPORT const char *aloft_version_string(void);
   XX(EFOREIGN, -4008, "it belongs to another runtime")                                         \
   XX(ESTALE, -4009, "returned or told before, taken back, or never given")                     \
   XX(EUPSTREAM, -4010, "the upstream has failed too often and is left alone for a while")      \
-  XX(EFAILED, -4011, "a worker or process has failed")
+  XX(EFAILED, -4011, "a worker or process has failed")                                         \
+  XX(ENODE, -4012, "the node can't take part in its cluster; the message says what to do")     \
+  XX(ENOLINK, -4013, "there is no link to that node; it was certainly not done")               \
+  XX(ELINKDOWN, -4014, "the link ended meanwhile; it may have been done")                      \
+  XX(EREFUSED, -4015, "the cluster has refused")                                               \
+  XX(EUNDECIDED, -4016, "no majority answered in time; it may be done, or come to be done")
 
 #define ALOFT__ENUMERATOR(name, value, text) ALOFT_##name = value,
 enum {

@@ -51,15 +51,18 @@ final class NodeProcess {
   private(set) var address = ""
   private var news: [[Substring]] = []
 
+  /// - Parameters:
+  ///   - options: more of the node's own.
+  ///   - prefix: a program that runs it, and its arguments.
   init(
     _ kind: NodeKind, index: Int, machine: Machine, data: String, seed: String?, cpu: Int?,
-    more: [String] = []
+    options: [String] = [], prefix: [String] = []
   ) throws {
     self.index = index
     startedAt = monotonicNow()
-    child = try Child(
-      path: kind.path(on: machine),
-      arguments: kind.arguments(index, machine: machine, data: data, seed: seed) + more, cpu: cpu)
+    let own = kind.arguments(index, machine: machine, data: data, seed: seed) + options
+    let words = prefix + [kind.path(on: machine)] + own
+    child = try Child(path: words[0], arguments: Array(words.dropFirst()), cpu: cpu)
   }
 
   func waitUntilReady() throws {
@@ -75,7 +78,7 @@ final class NodeProcess {
       let words = line.split(separator: " ")
       switch words.first {
       case "booted": bootedAt = UInt64(words[1]) ?? 0
-      case "up", "dead": news.append(words)
+      case "up", "dead", "accepting", "slots": news.append(words)
       case "stopped": throw BenchError("\(child.name): \(line)")
       default:
         guard words.first == Substring(word) else {
@@ -105,14 +108,32 @@ final class NodeProcess {
       switch words.first {
       case "booted": bootedAt = UInt64(words[1]) ?? 0
       case "ready": address = String(words[1])
-      case "up", "dead": news.append(words)
+      case "up", "dead", "accepting", "slots": news.append(words)
       default: throw BenchError("\(child.name) said `\(words.joined(separator: " "))`")
       }
     }
   }
 
+  /// The time of the first news of this kind that has come and that `isIt` says yes to.
+  func firstNews(of word: String, _ isIt: (Int) -> Bool) -> UInt64? {
+    news.first { $0[0] == Substring(word) && isIt(Int($0[1]) ?? 0) }.flatMap { UInt64($0[2]) }
+  }
+
+  /// What stands behind the time, by the number.
+  func texts(of word: String) -> [(Int, String)] {
+    news.filter { $0[0] == Substring(word) && $0.count > 3 }.map {
+      (Int($0[1]) ?? 0, String($0[3]))
+    }
+  }
+
+  func numbers(of word: String) -> [Int] {
+    news.filter { $0[0] == Substring(word) }.map { Int($0[1]) ?? 0 }
+  }
+
   func forgetNews() { news = [] }
-  func newsCount(of word: String) -> Int { news.count { $0[0] == Substring(word) } }
+  func newsCount(of word: String, _ isIt: (Int) -> Bool = { _ in true }) -> Int {
+    news.count { $0[0] == Substring(word) && isIt(Int($0[1]) ?? 0) }
+  }
 }
 
 /// A directory for nodes' data, taken away at the end.

@@ -10,16 +10,20 @@ final class NodeWork: Sendable {
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
+  private let chaosSink = ChaosSink()
+  private let chaosLoad = Mutex<ChaosLoad?>(nil)
   /// Members that are up, as told.
   private let up = Mutex<Set<Node.Peer>>([])
 
   init(_ runtime: Runtime, _ name: String) throws {
     self.runtime = runtime
     self.name = name
-    let (sink, name) = (self.sink, name)
+    let (sink, chaosSink, name) = (self.sink, self.chaosSink, name)
     try waitFor {
       let mailbox = try await runtime.mailbox(on: runtime.eventLoops[0], handler: sink)
       try runtime.registry.register("sink-\(name)", mailbox)
+      let other = try await runtime.mailbox(on: runtime.eventLoops[0], handler: chaosSink)
+      try runtime.registry.register("chaos-\(name)", other)
     }
   }
 
@@ -33,6 +37,8 @@ final class NodeWork: Sendable {
       RoleOutput.say("dead \(peer.node) \(now)")
       RoleOutput.say("up \(up.withLock { $0.remove(peer); return $0.count }) \(now)")
     case .dead(let peer): RoleOutput.say("dead \(peer.node) \(now)")
+    case .accepting(let isAccepting): RoleOutput.say("accepting \(isAccepting ? 1 : 0) \(now)")
+    case .slotsChanged: Task { await tellSlots() }
     case .stopped(let reason): RoleOutput.say("stopped \(reason)")
     default: break
     }
@@ -51,10 +57,15 @@ final class NodeWork: Sendable {
       return "got \(sink.count) \(sink.disorders) \(sink.ended)"
     case ("calls", 3):
       return try await calls(numbers[0], bytes: numbers[1], outstanding: numbers[2])
+    case ("transfer", 3):
+      return try await calls(
+        numbers[0], bytes: numbers[1], outstanding: 1, transferBytes: numbers[2])
     case ("pairs", _): return try await pairs(Array(words.dropFirst()))
     case ("heard", 1):
       try await sink.wait(for: numbers[0])
       return "heard \(sink.count)"
+    case ("load", 0), ("unload", 0), ("audit", 0): return try await chaosOrder(words[0])
+    case ("state", 0): return await state()
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
@@ -62,6 +73,38 @@ final class NodeWork: Sendable {
       }
       throw BenchError("a node does not know `\(words.joined(separator: " "))`")
     }
+  }
+
+  // MARK: Chaos
+
+  private func state() async -> String {
+    guard let status = await current()?.status() else { return "state 0 0 0 0" }
+    let up = status.members.count { $0.state == .up }
+    return "state \(status.isMember ? 1 : 0) \(status.isAccepting ? 1 : 0) \(up) \(status.epoch)"
+  }
+
+  /// Which epoch it is, and how many slots each node owns in it.
+  private func tellSlots() async {
+    guard let status = await current()?.status() else { return }
+    let counts = status.members.filter { $0.slots > 0 }.sorted { $0.node < $1.node }
+      .map { "\($0.node):\($0.slots)" }
+    RoleOutput.say("slots \(status.epoch) \(monotonicNow()) \(counts.joined(separator: ","))")
+  }
+
+  func chaos(_ node: Node) throws -> ChaosLoad {
+    let load = ChaosLoad(node, runtime, chaosSink)
+    chaosLoad.withLock { $0 = load }
+    return load
+  }
+
+  private func chaosOrder(_ word: String) async throws -> String {
+    guard let load = chaosLoad.withLock({ $0 }) else { throw BenchError("no node") }
+    switch word {
+    case "load": try await load.start()
+    case "unload": try await load.stop()
+    default: return try await load.audit()
+    }
+    return "ok"
   }
 
   private func current() -> Node? { node.withLock { $0 } }
@@ -120,19 +163,45 @@ final class NodeWork: Sendable {
 
   // MARK: Calls
 
-  private func calls(_ count: Int, bytes: Int, outstanding: Int) async throws -> String {
+  /// With `transferBytes`, messages of that size go to the same node meanwhile, one by one.
+  private func calls(
+    _ count: Int, bytes: Int, outstanding: Int, transferBytes: Int? = nil
+  ) async throws -> String {
     guard let node = current() else { throw BenchError("no node") }
     let target = called.withLock { $0 }
+    let large = transferBytes.flatMap { bytes in
+      linked.withLock { $0.first }.map { Transfers($0, bytes: bytes) }
+    }
     let began = monotonicNow()
     let times = try await withCheckedThrowingContinuation { continuation in
-      let caller = Caller(node, target, count: count, bytes: bytes) {
+      let caller = Caller(node, target, count: count, bytes: bytes, large) {
         continuation.resume(with: $0)
       }
       caller.begin(outstanding: outstanding)
     }
     let taken = monotonicNow() - began
     let sorted = times.sorted()
+    let transfers = large.map { " \($0.count)" } ?? ""
     return "did \(taken) \(sorted[count / 2]) \(sorted[min(count - 1, count * 99 / 100)])"
+      + transfers
+  }
+}
+
+/// A large message, sent again as soon as it is taken; on the node's loop.
+private final class Transfers: @unchecked Sendable {
+  // @unchecked: used on the node's loop until the calls are over.
+  private let target: Mailbox
+  private let message: Message
+  private(set) var count = 0
+
+  init(_ target: Mailbox, bytes: Int) {
+    self.target = target
+    message = Message(copying: [UInt8](repeating: 0, count: bytes))
+  }
+
+  /// Refused while one is on its way.
+  func goOn() {
+    if target.send(message.share()) == .accepted { count += 1 }
   }
 }
 
@@ -224,49 +293,73 @@ private final class Flood: @unchecked Sendable {
   }
 }
 
-/// Calls, some at a time: each answer makes the next one.
+/// Calls, some at a time: each answer makes the next one. A call carries its number, so its answer
+/// tells when it was made.
 private final class Caller: @unchecked Sendable {
   // @unchecked: used on the node's loop alone.
   private let node: Node
   private let target: Int
   private let count: Int
-  private let body: [UInt8]
+  private let bytes: Int
+  private let transfers: Transfers?
+  private let times: UnsafeMutablePointer<UInt64>
+  private let body: UnsafeMutableRawPointer
   private var begun = 0
-  private var times: [UInt64] = []
-  private var done: ((Result<[UInt64], any Error>) -> Void)?
+  private var ended = 0
+  private var answer: ((RawSpan, NodeCallError?) -> Void)?
+  private let done: (Result<[UInt64], any Error>) -> Void
 
   init(
-    _ node: Node, _ target: Int, count: Int, bytes: Int,
+    _ node: Node, _ target: Int, count: Int, bytes: Int, _ transfers: Transfers?,
     done: @escaping (Result<[UInt64], any Error>) -> Void
   ) {
     self.node = node
     self.target = target
     self.count = count
-    body = Array(repeating: 0, count: bytes)
+    self.bytes = bytes
+    self.transfers = transfers
     self.done = done
-    times.reserveCapacity(count)
+    times = .allocate(capacity: count)
+    body = .allocate(byteCount: bytes, alignment: 8)
+    body.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+  }
+
+  deinit {
+    times.deallocate()
+    body.deallocate()
   }
 
   func begin(outstanding: Int) {
+    answer = { reply, error in self.answered(reply, error) }
     try? node.eventLoop.execute {
       for _ in 0..<min(outstanding, self.count) { self.next() }
     }
   }
 
   private func next() {
-    guard begun < count else { return }
+    guard begun < count, let answer else { return }
+    transfers?.goOn()
+    times[begun] = monotonicNow()
+    body.storeBytes(of: begun, as: Int.self)
     begun += 1
-    let began = monotonicNow()
-    let body = body
-    node.call(target, body.span.bytes, within: .seconds(20)) { [self] _, error in
-      if let error { return finish(.failure(error)) }
-      times.append(monotonicNow() - began)
-      if times.count == count { finish(.success(times)) } else { next() }
-    }
+    let span = UnsafeRawBufferPointer(start: body, count: bytes).bytes
+    node.call(target, span, within: .seconds(20), answer)
+  }
+
+  private func answered(_ reply: RawSpan, _ error: NodeCallError?) {
+    if let error { return finish(.failure(error)) }
+    let number = reply.unsafeLoadUnaligned(as: Int.self)
+    times[number] = monotonicNow() - times[number]
+    ended += 1
+    if ended < count { return next() }
+    finish(.success(Array(UnsafeBufferPointer(start: times, count: count))))
   }
 
   private func finish(_ result: Result<[UInt64], any Error>) {
-    done?(result)
-    done = nil
+    // The first end is the end.
+    guard answer != nil else { return }
+    answer = nil
+    begun = count
+    done(result)
   }
 }

@@ -17,10 +17,12 @@ struct RoleNode: ParsableCommand {
   var data: String
   @Option(help: "IP:PORT of a node to ask.")
   var seed: String?
+  @Option(help: "IP:PORT to listen on.")
+  var listen = "127.0.0.1:0"
+  @Flag(help: "Plain text to other machines is allowed.")
+  var plaintext = false
   @Option(help: "fast, standard or relaxed.")
   var timing = "standard"
-  @Option(help: "IP:PORT for the other nodes.")
-  var listen: String?
   @Option(help: "Its share of the slots.")
   var weight: UInt16 = 100
   @Flag(help: "It never votes.")
@@ -35,19 +37,25 @@ struct RoleNode: ParsableCommand {
     RoleOutput.say("booted \(monotonicNow())")
     let work = try NodeWork(runtime, name)
     var options = NodeOptions(name: name, keys: [Self.key], data: data)
-    if let seed { options.seeds = [try Self.address(seed)] }
+    if let seed {
+      options.seeds = try seed.split(separator: ",").map { try Self.address(String($0)) }
+    }
+    options.listen = try Self.address(listen)
+    options.plaintextOffLoopback = plaintext
     guard let timing = NodeOptions.Timing(rawValue: timing) else {
       throw BenchError("--timing wants fast, standard or relaxed")
     }
     options.timing = timing
     options.weight = weight
-    if let listen { options.listen = try Self.address(listen) }
     if standby { options.role = .standby }
     let all = options
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
     work.sessions.withLock { $0 = SessionWork(node) }
-    node.onCall { call, bytes in call.reply(bytes) }
+    let chaos = try work.chaos(node)
+    node.onCall { call, bytes in
+      if !chaos.answer(call, bytes) { call.reply(bytes) }
+    }
     let address = try waitFor { await node.address }
     RoleOutput.say("ready \(address)")
     while let line = readLine() {
@@ -60,12 +68,11 @@ struct RoleNode: ParsableCommand {
     }
   }
 
-  static func address(_ text: String) throws -> SocketAddress {
-    let parts = text.split(separator: ":")
-    guard parts.count == 2, let port = UInt16(parts[1]) else {
+  private static func address(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text) else {
       throw BenchError("an address is IP:PORT, not `\(text)`")
     }
-    return SocketAddress(String(parts[0]), port)
+    return address
   }
 }
 

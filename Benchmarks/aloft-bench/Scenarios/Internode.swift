@@ -40,7 +40,39 @@ struct InternodeScenario: Scenario {
     for outstanding in [1, 64, 1_000] {
       figures += try calls(kind, nodes[0], outstanding: outstanding, context)
     }
+    if kind == .aloft { figures += try transfer(nodes[0], context) }
     return figures
+  }
+
+  /// Small calls, one at a time, while nothing else goes on and while messages of 10 MB go to the
+  /// same node, one after the other.
+  private func transfer(_ node: NodeProcess, _ context: RunContext) throws -> [Figure] {
+    let config = "call outstanding=1 bytes=64 transfer=10MB processes=2"
+    context.progress.step("\(Self.id) aloft \(config)")
+    let count = context.size(10_000, quick: 1_000)
+    func numbers(_ order: String) throws -> [Double] {
+      try node.order(order, "did").dropFirst().compactMap { Double($0) }
+    }
+    // In turn, so that both are of the same minute.
+    var (idle, during, transfers, seconds) = ([Double](), [Double](), 0.0, 0.0)
+    for _ in 0..<5 {
+      idle.append(try numbers("calls \(count) 64 1")[2] / 1e3)
+      let words = try numbers("transfer \(count) 64 \(10 << 20)")
+      guard words.count == 4 else { throw BenchError("\(node.child.name) did \(words)") }
+      during.append(words[2] / 1e3)
+      transfers += words[3]
+      seconds += words[0] / 1e9
+    }
+    func figure(_ name: String, _ value: Double, _ unit: String) -> Figure {
+      self.figure(context, system: "aloft", config: config, name, value, unit)
+    }
+    let (before, meanwhile) = (idle.sorted()[2], during.sorted()[2])
+    return [
+      figure("p99_us", meanwhile, "us"),
+      figure("idle_p99_us", before, "us"),
+      figure("p99_over_idle", meanwhile / before, "1"),
+      figure("transfers_per_s", transfers / seconds, "1/s"),
+    ]
   }
 
   private func flood(

@@ -22,12 +22,11 @@ struct QueueScenario: Scenario {
 
   func run(_ context: RunContext) throws -> [Figure] {
     let parts = [
-      Part(producers: 2, batch: 0), Part(producers: 100, batch: 0), Part(producers: 2, batch: 64),
-      Part(producers: 100, batch: 64), Part(producers: 2, batch: 1),
+      Part(producers: 2, batch: 0), Part(producers: 100, batch: 0), Part(producers: 2, batch: 256),
+      Part(producers: 100, batch: 256), Part(producers: 2, batch: 1),
     ]
-    return try measureEach(parts, name: { $0.config(QueueShape()) }) { part in
-      var shape = QueueShape()
-      shape.producers = part.producers
+    return try measureEach(parts, name: { $0.config(shape($0)) }) { part in
+      var shape = shape(part)
       shape.messages = context.size(10_000_000, quick: 1_000_000)
       let config = part.config(shape)
       context.progress.step("\(Self.id) \(config)")
@@ -38,6 +37,16 @@ struct QueueScenario: Scenario {
       }
       return figures(context, config, outcome)
     }
+  }
+
+  private func shape(_ part: Part) -> QueueShape {
+    var shape = QueueShape()
+    shape.producers = part.producers
+    // A thread that has to wait gives its core up, which pays only if it then has much to send.
+    if part.batch > 0 {
+      while shape.window < part.producers * 1_024 { shape.window *= 2 }
+    }
+    return shape
   }
 
   private func figures(

@@ -24,7 +24,7 @@ struct SessionKills {
     }
     client = try NodeProcess(
       .aloft, index: 4, machine: context.machine, data: data.path, seed: nodes[0].address,
-      cpu: nil, more: ["--standby", "--weight", "0"])
+      cpu: nil, options: ["--standby", "--weight", "0"])
     try client.waitUntilReady()
     _ = try client.order("ready", "settled")
     _ = try client.order("fill \(sessions) \(SessionsScenario.bytes)", "filled")
@@ -96,7 +96,7 @@ struct SessionKills {
     for at in places {
       nodes[at] = try NodeProcess(
         .aloft, index: nodes[at].index, machine: context.machine, data: data.path,
-        seed: client.address, cpu: nil, more: ["--listen", addresses[at]])
+        seed: client.address, cpu: nil, options: ["--listen", addresses[at]])
     }
     return nodes[places.last!].startedAt
   }

@@ -29,9 +29,16 @@ package struct LinkOptions: Sendable {
   package var fragmentBytesMax = 256 << 10
   /// Bytes of an acknowledged stream that are kept until the peer has them.
   package var unacknowledgedMax = 4 << 20
+  /// Bytes of messages for mailboxes that wait on a stream for credit.
+  package var postsWaitingMax = 4 << 20
   /// Milliseconds.
   package var heartbeatInterval: UInt32 = 50
   package var handshakeTimeout: UInt32 = 2_000
+  /// Milliseconds for a connection to come about. The system says hello again after a second only.
+  package var connectTimeout: UInt32 = 5_000
+  /// A link on which nothing came for so many of its heartbeats is ended, and dialled anew: what
+  /// the system would send again on the old one, it sends ever more rarely. 0: none is.
+  package var silentHeartbeatsMax: UInt32 = 0
   /// Before the first, and at most between any two, attempts to reach a node again.
   package var backoffMin: UInt32 = 20
   package var backoffMax: UInt32 = 2_000

@@ -37,12 +37,15 @@ package enum LinkEnd: Hashable, Sendable, CustomStringConvertible {
   case replaced
   /// A later life of the same node has come.
   case superseded
+  /// Nothing came for `silentHeartbeatsMax`.
+  case silent
   /// The table was stopped.
   case stopped
 
   package var description: String {
     switch self {
     case .socket(let reason): "the socket closed: \(reason)"
+    case .silent: "nothing came for too long"
     case .local(let code): "closed here, code \(code)"
     case .peer(let code): "the peer closed, code \(code)"
     case .fault(let fault): "broken talk: \(fault)"
@@ -61,7 +64,7 @@ package struct CallID: Hashable, Sendable {
 
 /// What came of a call.
 @safe
-package enum CallOutcome {
+public enum CallOutcome {
   /// The bytes lie where they arrived, until the closure returns.
   case reply(UnsafeRawBufferPointer)
   /// The other side's refusal.
@@ -70,6 +73,23 @@ package enum CallOutcome {
   case timedOut
   /// The link ended meanwhile. It may have been carried out.
   case linkDown
+}
+
+/// Who takes all calls that come on a stream, and makes many, each of which it knows by a word.
+///
+/// A class to inherit from, and so public with what it is told, for the reason that
+/// `ConnectionHandler` is: it's told of each call, and counting references would cost a third.
+@safe
+open class CallTaker {
+  let stream: UInt16
+
+  public init(stream: UInt16) { self.stream = stream }
+
+  /// A call of the node with this number, to be answered with the table's `reply` or `fail`, now or
+  /// later.
+  open func called(_ call: IncomingCall, from: UInt8, _ bytes: UnsafeRawBufferPointer) {}
+  /// What came of a call, once.
+  open func ended(_ word: UInt32, _ outcome: CallOutcome) {}
 }
 
 /// Whether a call is on its way. Unless it is, its closure is not called.
@@ -83,7 +103,7 @@ package enum CallStart: Hashable, Sendable {
 }
 
 /// A call of a peer's, to be answered once.
-package struct IncomingCall: Hashable, Sendable {
+public struct IncomingCall: Hashable, Sendable {
   /// The peer's number in the table and the link's, so that an answer never goes astray.
   let peer: UInt32
   let link: UInt32
@@ -102,6 +122,8 @@ package protocol LinkClient: AnyObject {
   /// A message: in place, good until the call returns.
   func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer)
+  /// Messages for mailboxes, in place, in order: to be read when called.
+  func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader)
   /// A call, to be answered with `reply` or `fail`, now or later.
   func called(_ peer: LinkPeer, _ call: IncomingCall, message: UnsafeRawBufferPointer)
   /// The caller no longer waits for the answer.
@@ -121,6 +143,7 @@ package protocol LinkClient: AnyObject {
 }
 
 extension LinkClient {
+  package func posted(_ peer: LinkPeer, stream: UInt16, _ posts: inout PostReader) {}
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {}
   package func writable(_ peer: LinkPeer, stream: UInt16) {}
   package func heard(_ peer: LinkPeer, at: UInt64) {}

@@ -102,6 +102,12 @@ package final class RaftLog: ReplicatedLog, @unchecked Sendable {
     _ = unsafe aloft__raft_transfer(raft, node.rawValue)
   }
 
+  /// There is a way to a node, or one again: what a leader has for it goes there at once.
+  package func reach(_ node: NodeID) {
+    guard let raft = unsafe raft else { return }
+    _ = unsafe aloft__raft_reach(raft, node.rawValue)
+  }
+
   package func receive(from node: NodeID, message: UnsafeRawBufferPointer) {
     guard let raft = unsafe raft else { return }
     let bytes = unsafe message.assumingMemoryBound(to: UInt8.self)

@@ -114,69 +114,17 @@ extension ClusterNode {
 
   // MARK: Probes
 
-  /// A fresh connection that says nothing: does anybody listen there?
   private func probe(_ id: NodeID, _ incarnation: Incarnation, _ text: String) {
     guard let address = SocketAddress(text: text) else {
       return happened(.probed(id, incarnation, .unknown))
     }
-    let probe = Probe { [weak self] probe, result in
-      guard let self, probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
-      probed(id, incarnation, result)
+    let probe = Probe(loop, address) { [self] probe, result in
+      guard probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
+      happened(.probed(id, incarnation, result))
+      // That process serves nobody any more, whatever lease it had.
+      if result == .refused { sessions.isGone(id, incarnation) }
     }
-    do throws(EngineError) {
-      probe.connection = try loop.connect(to: address, handler: probe)
-      probes[ObjectIdentifier(probe)] = probe
-    } catch {
-      probed(id, incarnation, error.errno == ECONNREFUSED ? .refused : .unknown)
-    }
-  }
-
-  private func probed(_ id: NodeID, _ incarnation: Incarnation, _ result: ProbeResult) {
-    happened(.probed(id, incarnation, result))
-    // That process serves nobody any more, whatever lease it had.
-    if result == .refused { sessions.isGone(id, incarnation) }
-  }
-}
-
-/// Finds out whether anybody listens at an address.
-final class Probe: ConnectionHandler, @unchecked Sendable {
-  // @unchecked: used on the home loop alone.
-  var connection = ConnectionID(rawValue: 0)
-  private let answer: (Probe, ProbeResult) -> Void
-
-  init(_ answer: @escaping (Probe, ProbeResult) -> Void) {
-    self.answer = answer
-    var settings = ConnectionSettings()
-    settings.connectTimeout = 500
-    super.init(settings: settings)
-  }
-
-  override func opened(_ id: ConnectionID) {
-    answer(self, .accepted)
-    EventLoop.current?.reset(id)
-  }
-
-  override func closed(_ id: ConnectionID, _ reason: CloseReason) {
-    if case .system(let errno) = reason, errno == ECONNREFUSED { return answer(self, .refused) }
-    answer(self, .unknown)
-  }
-}
-
-extension SocketAddress {
-  /// As `description` writes it: `127.0.0.1:7777`, `[::1]:7777`, `unix:/path`.
-  package init?(text: String) {
-    if text.hasPrefix("unix:") {
-      self = .unix(path: String(text.dropFirst(5)))
-      return
-    }
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...])
-    else { return nil }
-    var host = text[..<colon]
-    if host.hasPrefix("[") {
-      guard host.hasSuffix("]") else { return nil }
-      host = host.dropFirst().dropLast()
-    }
-    guard !host.isEmpty else { return nil }
-    self = .ip(host: String(host), port: port)
+    probes[ObjectIdentifier(probe)] = probe
+    probe.begin()
   }
 }

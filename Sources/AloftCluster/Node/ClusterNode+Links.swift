@@ -2,12 +2,12 @@ package import AloftEngine
 package import AloftMembership
 
 /// Streams between nodes: order is kept within one.
-enum NodeStream {
+package enum NodeStream {
   static let control: UInt16 = 0
   static let log: UInt16 = 1
   static let names: UInt16 = 2
   static let messages: UInt16 = 3
-  static let calls: UInt16 = 4
+  package static let calls: UInt16 = 4
   /// The sessions' entries on their way to the leader, and requests on their way to owners.
   static let entries: UInt16 = 5
   static let sessions: UInt16 = 6
@@ -26,8 +26,6 @@ enum NodeKind {
   static let write: UInt8 = 6
   static let query: UInt8 = 7
   static let epoch: UInt8 = 9
-  /// A message for a mailbox, and its priority.
-  static let message: UInt8 = 8
 }
 
 extension ClusterNode: LinkClient {
@@ -100,7 +98,6 @@ extension ClusterNode: LinkClient {
   package func received(
     _ peer: LinkPeer, stream: UInt16, kind: UInt8, message: UnsafeRawBufferPointer
   ) {
-    if stream == NodeStream.messages { return unsafe receivedMessage(kind, message) }
     switch kind {
     case NodeKind.envelope:
       guard let envelope = try? ClusterEnvelope(bytes: unsafe Array(message)) else { return }
@@ -110,6 +107,10 @@ extension ClusterNode: LinkClient {
     case NodeKind.cluster:
       guard message.count == 8 else { return }
       peerClusters[peer.name] = unsafe UInt64(littleEndian: message.loadUnaligned(as: UInt64.self))
+      // It says so when it has a log, or is about to: that needn't wait for the next heartbeat.
+      if peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 {
+        log?.reach(peer.id)
+      }
     case NodeKind.log:
       // A node of a cluster that was founded anew under the same name is none of this one.
       guard peerClusters[peer.name] == core.identity.cluster, peer.id.rawValue != 0 else { return }
@@ -131,6 +132,10 @@ extension ClusterNode: LinkClient {
       return
     }
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
+  }
+
+  package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
+    if call.stream == NodeStream.calls { onCancelled?(NodeCall(call: call, from: peer.id)) }
   }
 }
 
@@ -167,7 +172,7 @@ extension ClusterNode: ReplicatedLogClient {
 
   package func send(to id: NodeID, message: UnsafeRawBufferPointer) {
     let result = unsafe links.send(to: id, stream: NodeStream.log, kind: NodeKind.log, message)
-    if result != .accepted { statistics.logMessagesDropped += 1 }
+    if result != .accepted { unsafe counts.pointee.logMessagesDropped += 1 }
   }
 
   package func membersChanged(_ members: [LogMember]) {

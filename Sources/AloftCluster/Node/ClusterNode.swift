@@ -17,13 +17,20 @@ package final class ClusterNode: @unchecked Sendable {
   package var onEvent: ((NodeEvent) -> Void)?
   /// A call that came from another node; answered by `answer` or `refuse`.
   package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
+  /// The caller no longer waits for the answer.
+  package var onCancelled: ((NodeCall) -> Void)?
+  /// Who takes calls and makes them; kept until the node has stopped.
+  package var callTaker: CallTaker? {
+    didSet { links.setCallTaker(callTaker) }
+  }
   let store: NodeStore
-  var links: LinkTable!
+  package internal(set) var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
   package let sessions: ClusterSessions
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
+  var arrears: [ObjectIdentifier: Arrears] = [:]
   var strangers: [UInt64: LinkPeer] = [:]
   var strangersMet: UInt64 = 0
   /// The number of the cluster that a peer says it is in, by the peer's name.
@@ -41,8 +48,11 @@ package final class ClusterNode: @unchecked Sendable {
   var whenStopped: [() -> Void] = []
   /// Where it listens.
   package internal(set) var address: SocketAddress
-  var statistics = NodeStatistics()
+  /// Behind a pointer, for the class's own would be checked for exclusivity at each message.
+  let counts: UnsafeMutablePointer<NodeStatistics>
   private var keeper: ClusterNode?
+  /// The directory is free; links' sockets may still be closing.
+  private var hasFinished = false
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
   /// back. `joined` follows, or `stopped` with the reason.
@@ -52,10 +62,12 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
-    self.names = RemoteNames(names)
+    self.names = try RemoteNames(names, loop)
     var seed: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
@@ -80,6 +92,10 @@ package final class ClusterNode: @unchecked Sendable {
     begin()
   }
 
+  deinit { unsafe counts.deallocate() }
+
+  package var statistics: NodeStatistics { unsafe counts.pointee }
+
   private func begin(_ former: NodeIdentity?) -> ClusterStart {
     let seeds = options.seeds.map { "\($0)" }.filter { $0 != "\(options.advertise ?? address)" }
     if let former { return .resume(former, contacts: store.readContacts(), seeds: seeds) }
@@ -93,6 +109,10 @@ package final class ClusterNode: @unchecked Sendable {
       linkOptions.incarnation = former.incarnation
     }
     linkOptions.heartbeatInterval = options.timing.heartbeatMilliseconds
+    // A network that is mended has its links again within twice that.
+    linkOptions.silentHeartbeatsMax = 20
+    linkOptions.connectTimeout = 10 * options.timing.heartbeatMilliseconds
+    linkOptions.backoffMax = 10 * options.timing.heartbeatMilliseconds
     linkOptions.plaintextOffLoopback = options.plaintextOffLoopback
     linkOptions.tls = options.tls
     do throws(LinkError) {
@@ -117,10 +137,10 @@ package final class ClusterNode: @unchecked Sendable {
     tickTimer = loop.startTimer(
       afterMilliseconds: core.options.tick / 1_000_000,
       period: UInt32(core.options.tick / 1_000_000)
-    ) { [weak self] in
-      guard let self, !isStopped else { return }
-      happened(.tick)
-      if !isStopped { sessions.tick() }
+    ) {
+      guard !self.isStopped else { return }
+      self.happened(.tick)
+      if !self.isStopped { self.sessions.tick() }
     }
     happened(.started)
   }
@@ -146,6 +166,21 @@ package final class ClusterNode: @unchecked Sendable {
     if !isStopped { sessions.coreChanged() }
   }
 
+  // MARK: What may change, and be looked at
+
+  /// Replaces the keys for links from now on.
+  package func setKeys(_ keys: [[UInt8]]) throws(LinkError) { try links.setKeys(keys) }
+
+  /// Replaces the certificates for links from now on.
+  package func setTLS(_ tls: TLSOptions) throws(LinkError) {
+    guard options.tls != nil else {
+      throw LinkError("the node's links are in plain text: give it a certificate when it joins")
+    }
+    try links.setTLS(tls)
+  }
+
+  package var linkStatistics: LinkStatistics { links.statistics }
+
   // MARK: Requests
 
   /// Asks for a change of the cluster; `answer` is called once.
@@ -161,7 +196,7 @@ package final class ClusterNode: @unchecked Sendable {
   /// Ends at once, without leaving the cluster: what is in the log is there for the next life.
   /// `body` is called when the directory is free.
   package func stop(_ body: @escaping () -> Void) {
-    if keeper == nil { return body() }
+    if keeper == nil || hasFinished { return body() }
     whenStopped.append(body)
     end(nil)
   }
@@ -170,8 +205,8 @@ package final class ClusterNode: @unchecked Sendable {
     guard !isStopped else { return }
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
-    for probe in probes.values { loop.reset(probe.connection) }
-    names.removeAll()
+    for probe in probes.values { probe.end() }
+    names.detach()
     sessions.stop()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]
@@ -182,16 +217,19 @@ package final class ClusterNode: @unchecked Sendable {
     endReason = reason
     if let reason { onEvent?(.stopped(reason)) }
     guard let log else { return finished() }
-    log.onStopped = { [weak self] in self?.finished() }
+    log.onStopped = { self.finished() }
     log.stop()
   }
 
   private func finished() {
     log = nil
+    hasFinished = true
     let told = whenStopped
     whenStopped = []
     onEvent = nil
     unsafe onCall = nil
+    onCancelled = nil
+    callTaker = nil
     for body in told { body() }
     release()
   }

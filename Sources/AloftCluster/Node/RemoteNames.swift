@@ -46,7 +46,26 @@ final class RemoteNames: @unchecked Sendable {
   /// Bytes of one message.
   private static let messageBytes = 32 << 10
 
-  init(_ names: Names) { self.names = names }
+  /// - Throws: when the names are told to another node, that has not been stopped.
+  init(_ names: Names, _ loop: EventLoop) throws(NodeError) {
+    self.names = names
+    if let observer = names.observer as? Observer {
+      guard observer.names == nil else {
+        throw NodeError("the runtime has a node: stop that one first, or make another runtime")
+      }
+      observer.names = self
+    } else {
+      names.observe(Observer(self, loop))
+    }
+  }
+
+  /// Another node may have the names from now on.
+  func detach() {
+    removeAll()
+    hasBegun = false
+    guard let observer = names.observer as? Observer, observer.names === self else { return }
+    observer.names = nil
+  }
 
   // MARK: This node's
 
@@ -54,7 +73,6 @@ final class RemoteNames: @unchecked Sendable {
   func begin() {
     guard !hasBegun else { return }
     hasBegun = true
-    names.observe(Observer(self, node.loop))
     var found: [(Name, Target)] = []
     unsafe names.forEachName { name, target in
       if target.isMailbox, !target.isRemote { found.append((unsafe Array(name), target)) }
@@ -65,7 +83,7 @@ final class RemoteNames: @unchecked Sendable {
 
   /// A name may have been registered here; what counts is whom it stands for now.
   fileprivate func registered(_ name: Name, _ target: Target) {
-    if node.isStopped { return }
+    guard hasBegun else { return }
     guard target.isMailbox, !target.isRemote, find(name) == target,
       EventLoop.isOpen(MailboxID(rawValue: target.rawValue))
     else { return }
@@ -79,7 +97,7 @@ final class RemoteNames: @unchecked Sendable {
   }
 
   fileprivate func unregistered(_ name: Name, _ target: Target) {
-    guard own[name] == target.rawValue, find(name) != target else { return }
+    guard hasBegun, own[name] == target.rawValue, find(name) != target else { return }
     own[name] = nil
     ownByMailbox[target.rawValue]?.remove(name)
     tellAll(.gone, target.rawValue, name)
@@ -87,7 +105,7 @@ final class RemoteNames: @unchecked Sendable {
   }
 
   fileprivate func ended(_ owner: Target) {
-    guard let gone = ownByMailbox.removeValue(forKey: owner.rawValue) else { return }
+    guard hasBegun, let gone = ownByMailbox.removeValue(forKey: owner.rawValue) else { return }
     for name in gone where own[name] == owner.rawValue { own[name] = nil }
     tellAll(.ended, owner.rawValue, [])
     for name in gone { takeOver(name) }
@@ -223,10 +241,11 @@ final class RemoteNames: @unchecked Sendable {
 
   // MARK: The registry's word
 
-  /// On any thread: passes on to the home loop what has happened.
+  /// On any thread: passes on to the home loop what has happened. The registry has one for good; of
+  /// a runtime's nodes, which come one after the other, it tells the one that is there.
   private final class Observer: NamesObserver, @unchecked Sendable {
-    // @unchecked: immutable.
-    private weak let names: RemoteNames?
+    // @unchecked: immutable but for this, which is the home loop's.
+    weak var names: RemoteNames?
     private let loop: EventLoop
 
     init(_ names: RemoteNames, _ loop: EventLoop) {
@@ -237,16 +256,16 @@ final class RemoteNames: @unchecked Sendable {
 
     override func registered(_ name: NameKey, _ target: Target) {
       let bytes = name.bytes
-      loop.executeUnrefused { [weak names] in names?.registered(bytes, target) }
+      loop.executeUnrefused { [self] in names?.registered(bytes, target) }
     }
 
     override func unregistered(_ name: NameKey, _ target: Target) {
       let bytes = name.bytes
-      loop.executeUnrefused { [weak names] in names?.unregistered(bytes, target) }
+      loop.executeUnrefused { [self] in names?.unregistered(bytes, target) }
     }
 
     override func ended(_ owner: Target) {
-      loop.executeUnrefused { [weak names] in names?.ended(owner) }
+      loop.executeUnrefused { [self] in names?.ended(owner) }
     }
   }
 }

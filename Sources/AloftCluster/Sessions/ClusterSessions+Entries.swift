@@ -82,7 +82,7 @@ extension ClusterSessions {
         to: id, stream: NodeStream.entries, kind: NodeKind.entry, bytes,
         timeout: Self.entryTimeoutMs
       ) { [weak self] outcome in
-        guard let self, !node.isStopped else { return }
+        guard let self, !hasStopped else { return }
         returned(under: leadership)
         if case .reply(let bytes) = outcome,
           let verdict = try? SessionVerdict(bytes: unsafe Array(bytes))

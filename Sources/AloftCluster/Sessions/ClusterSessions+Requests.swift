@@ -60,7 +60,7 @@ extension ClusterSessions {
   }
 
   func ask(_ ask: SessionAsk) {
-    guard !node.isStopped else { return ask.answer(SessionOutcome(.notAccepting), nil) }
+    guard !hasStopped else { return ask.answer(SessionOutcome(.notAccepting), nil) }
     guard let server = server(of: ask.id) else { return hold(ask, SessionOutcome(.notAccepting)) }
     if server == node.core.identity.id { serve(ask) } else { pass(ask, to: server) }
   }
@@ -131,7 +131,7 @@ extension ClusterSessions {
 
   private func hold(_ ask: SessionAsk, _ outcome: SessionOutcome) {
     if ask.lastOutcome.code != .uncertain { ask.lastOutcome = outcome }
-    guard !node.isStopped, ClusterNode.now() < ask.deadline, held.count < heldMax else {
+    guard !hasStopped, ClusterNode.now() < ask.deadline, held.count < heldMax else {
       return ask.answer(ask.lastOutcome, nil)
     }
     statistics.requestsHeld += 1

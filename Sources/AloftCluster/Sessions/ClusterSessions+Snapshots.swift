@@ -41,7 +41,7 @@ extension ClusterSessions {
     if let piece = store.nextPiece(bytesMax: Self.pieceBytes) {
       snapshot?.bytes += piece
       node.loop.executeUnrefused { [weak self] in
-        guard let self, !node.isStopped else { return }
+        guard let self, !hasStopped else { return }
         goOnWithSnapshot()
       }
       return

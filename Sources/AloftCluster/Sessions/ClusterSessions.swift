@@ -26,6 +26,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   }
   package internal(set) var statistics = SessionStatistics()
   unowned var node: ClusterNode!
+  private(set) var hasStopped = false
   var secret: [UInt8]?
   var isSecretProposed = false
 
@@ -175,7 +176,8 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
 
   package override func turnEnds() {
     isDue = false
-    guard !node.isStopped else { return }
+    // The node may be gone, in the very turn that it stopped in.
+    guard !hasStopped else { return }
     sendEntries()
     tellAnswers()
   }
@@ -192,6 +194,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
 
   /// The node has come to its end: nobody is left waiting.
   func stop() {
+    hasStopped = true
     onNews = nil
     let waiting = askers
     askers = []

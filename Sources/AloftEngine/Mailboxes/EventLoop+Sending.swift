@@ -23,25 +23,44 @@ extension EventLoop {
     _ block: MessageBlock, to id: MailboxID, priority: UInt8 = 1
   ) -> SendResult {
     let result = trySend(block, to: id, priority: priority)
-    if result == .full { MailboxGates.place(id)?.countRefusals() }
+    if result == .full, id.node == 0 { MailboxGates.place(id)?.countRefusals() }
     return result
   }
 
+  /// The same with a copy of `bytes`. One for another node needs no block of its own.
+  @inline(__always)
+  package static func send(
+    copying bytes: UnsafeRawBufferPointer, to id: MailboxID, priority: UInt8 = 1
+  ) -> SendResult {
+    if id.node != 0 {
+      return unsafe RemoteGateways.send(copying: bytes, to: id, priority: priority)
+    }
+    return send(Message(adopting: unsafe newMessage(copying: bytes)), to: id, priority: priority)
+  }
+
   /// The same without counting a refusal.
+  /// - Parameter target: what the block is to name, if that is not where it goes: a mailbox of
+  ///   another node, by way of one of this.
   @inline(__always)
   static func trySend(
-    _ block: MessageBlock, to id: MailboxID, priority: UInt8
+    _ block: MessageBlock, to id: MailboxID, priority: UInt8, for target: MailboxID? = nil
   ) -> SendResult {
     guard let loop = unsafe unretainedCurrent else {
-      return sendForeign(block, to: id, priority: priority)
+      return sendForeign(block, to: id, priority: priority, for: target ?? id)
     }
-    return unsafe loop._withUnsafeGuaranteedRef { $0.send(block, to: id, priority: priority) }
+    return unsafe loop._withUnsafeGuaranteedRef {
+      $0.send(block, to: id, priority: priority, for: target ?? id)
+    }
   }
 
   /// On this loop's own thread.
   @inline(__always)
-  func send(_ shared: MessageBlock, to id: MailboxID, priority: UInt8) -> SendResult {
-    guard id.loop == number else { return sendAway(shared, to: id, priority: priority) }
+  func send(
+    _ shared: MessageBlock, to id: MailboxID, priority: UInt8, for target: MailboxID
+  ) -> SendResult {
+    guard id.loop == number else {
+      return sendAway(shared, to: id, priority: priority, for: target)
+    }
     guard let state = unsafe findMailbox(id), unsafe !state.pointee.flags.contains(.draining)
     else {
       return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
@@ -50,7 +69,7 @@ extension EventLoop {
       let result = unsafe reserve(id, hot.pointee.mail.gates.gate(id.slot))
       if result != .accepted { return result }
     }
-    let block = Self.address(shared, to: id, priority)
+    let block = Self.address(shared, to: target, priority)
     if unsafe !hot.pointee.inTurn { readClockBetweenTurns() }
     unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, id.slot, state)
@@ -79,7 +98,7 @@ extension EventLoop {
 
   /// Takes a credit: one that is kept, or from the gate, and a few more to keep.
   @inline(__always)
-  private func reserve(_ id: MailboxID, _ gate: MailboxGate) -> SendResult {
+  func reserve(_ id: MailboxID, _ gate: MailboxGate) -> SendResult {
     if unsafe hot.pointee.mail.hoards.take(id) { return .accepted }
     return reserveMore(id, gate)
   }
@@ -98,10 +117,10 @@ extension EventLoop {
 
   @inline(__always)
   private func sendAway(
-    _ shared: MessageBlock, to id: MailboxID, priority: UInt8
+    _ shared: MessageBlock, to id: MailboxID, priority: UInt8, for target: MailboxID
   ) -> SendResult {
     guard let box = unsafe hot.pointee.mail.outboxes.find(id.loop) else {
-      return Self.sendForeign(shared, to: id, priority: priority)
+      return Self.sendForeign(shared, to: id, priority: priority, for: target)
     }
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
       return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
@@ -113,7 +132,7 @@ extension EventLoop {
       let result = reserve(id, place.gate)
       if result != .accepted { return result }
     }
-    let block = Self.address(shared, to: id, priority)
+    let block = Self.address(shared, to: target, priority)
     unsafe gather(block.word | Tag.message, box)
     return .accepted
   }
@@ -208,7 +227,7 @@ extension EventLoop {
 
   /// From a thread that is none of the target's siblings.
   static func sendForeign(
-    _ shared: MessageBlock, to id: MailboxID, priority: UInt8
+    _ shared: MessageBlock, to id: MailboxID, priority: UInt8, for target: MailboxID
   ) -> SendResult {
     guard id.node == 0, id.generation & 1 != 0, let place = MailboxGates.place(id) else {
       return id.node == 0 ? .closed : RemoteGateways.send(shared, to: id, priority: priority)
@@ -224,7 +243,7 @@ extension EventLoop {
     }
     let result = ForeignThread.withLoop(id.loop) { loop in
       let block = own(shared)
-      unsafe block.header.pointee.target = id
+      unsafe block.header.pointee.target = target
       unsafe block.header.pointee.priority = priority
       let isIn = loop.pushForeign(block.word | Tag.message)
       // The caller keeps its own when it is refused, and only then.

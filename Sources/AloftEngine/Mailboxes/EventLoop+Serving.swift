@@ -8,6 +8,7 @@ extension EventLoop {
   @inline(__always)
   func deliver(_ block: MessageBlock) {
     let id = unsafe block.header.pointee.target
+    if id.node != 0 { return deliverToWay(block) }
     guard let state = unsafe hot.pointee.mail.table.find(id),
       unsafe !state.pointee.flags.contains(.dead)
     else { return deadLetter(block) }

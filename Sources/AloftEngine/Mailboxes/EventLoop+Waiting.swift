@@ -14,7 +14,9 @@ package enum WaitOutcome: Hashable, Sendable {
 /// released untold, because a loop has ended, the answer is `closed`.
 final class WaitingSend: @unchecked Sendable {
   // @unchecked: handed from thread to thread, and used by the one that has it.
+  /// Where there is to be room, and what the block is to name.
   let id: MailboxID
+  let target: MailboxID
   let block: MessageBlock
   let priority: UInt8
   /// The tick from which on it is too late.
@@ -22,10 +24,11 @@ final class WaitingSend: @unchecked Sendable {
   private var completion: ((WaitOutcome) -> Void)?
 
   init(
-    _ block: MessageBlock, to id: MailboxID, priority: UInt8, deadline: UInt64,
-    _ completion: @escaping @Sendable (WaitOutcome) -> Void
+    _ block: MessageBlock, to id: MailboxID, for target: MailboxID, priority: UInt8,
+    deadline: UInt64, _ completion: @escaping @Sendable (WaitOutcome) -> Void
   ) {
     self.id = id
+    self.target = target
     self.block = block
     self.priority = priority
     self.deadline = deadline
@@ -59,10 +62,16 @@ extension EventLoop {
       MessageBlock.release(block)
       completion(.closed)
     case .full, .busy:
+      // To another node: by way of the mailbox that leads there.
+      guard let mailbox = id.node == 0 ? id : RemoteGateways.mailbox(for: id.node) else {
+        MessageBlock.release(block)
+        return completion(.closed)
+      }
       // Released unrun by a loop that ends, which answers `closed`.
-      _ = withLoop(id.loop) { loop in
+      _ = withLoop(mailbox.loop) { loop in
         let waiting = WaitingSend(
-          block, to: id, priority: priority, deadline: loop.tick(after: limit), completion)
+          block, to: mailbox, for: id, priority: priority, deadline: loop.tick(after: limit),
+          completion)
         loop.executeUnrefused { loop.await(waiting) }
       }
     // Without a loop of that number the gate would have said `closed`.
@@ -106,7 +115,7 @@ extension EventLoop {
   private func admit(
     _ waiting: WaitingSend, _ slot: UInt32, _ state: UnsafeMutablePointer<MailboxState>
   ) {
-    let block = Self.address(waiting.block, to: waiting.id, waiting.priority)
+    let block = Self.address(waiting.block, to: waiting.target, waiting.priority)
     unsafe block.header.pointee.arrived = UInt32(truncatingIfNeeded: hot.pointee.tick)
     unsafe enqueue(block, slot, state)
     waiting.finish(.accepted)

@@ -46,8 +46,8 @@ package struct MailboxOptions: Hashable, Sendable {
   }
 }
 
-/// What came of sending.
-package enum SendResult: UInt8, Hashable, Sendable {
+/// What came of sending. Public for the reason that `ConnectionHandler` is.
+public enum SendResult: UInt8, Hashable, Sendable {
   /// It will be delivered, unless the mailbox ends before.
   case accepted
   /// As many messages wait as the mailbox takes.

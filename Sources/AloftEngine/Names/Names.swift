@@ -16,8 +16,8 @@ package final class Names: DirectoryHost, @unchecked Sendable {
   let directory: Directory
   /// The directory's, for look-ups that count no reference.
   package let looker: NameLooker
-  /// Written once, before `isObserved` says so.
-  private var observer: NamesObserver?
+  /// Written once, before `isObserved` says so. To be read by whoever wrote it.
+  package private(set) var observer: NamesObserver?
   private let isObserved = Atomic<Bool>(false)
 
   /// Before the loops start: they are told to report ends here.

@@ -17,6 +17,9 @@ struct PoolDesk: ~Copyable {
   /// All loops have been asked for what they keep since the gate last shut.
   var hasAskedLoops = false
   var isServing = false
+  /// The home's loop has had its last turn: what there is to be done is done by whoever brings it.
+  var hasEnded = false
+  var isHandlerThrough = false
   var timerAt = UInt64.max
 
   init(_ state: consuming PoolState) { self.state = state }
@@ -61,6 +64,16 @@ extension PoolHome {
   var isServing: Bool {
     get { unsafe desk.pointee.isServing }
     set { unsafe desk.pointee.isServing = newValue }
+  }
+
+  var isHandlerThrough: Bool {
+    get { unsafe desk.pointee.isHandlerThrough }
+    set { unsafe desk.pointee.isHandlerThrough = newValue }
+  }
+
+  var hasEnded: Bool {
+    get { unsafe desk.pointee.hasEnded }
+    set { unsafe desk.pointee.hasEnded = newValue }
   }
 
   var timerAt: UInt64 {

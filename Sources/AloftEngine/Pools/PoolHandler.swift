@@ -1,6 +1,6 @@
 /// What a pool is a pool of: opens, closes and checks the resource of a slot. Each call comes on
-/// the loop that is the pool's home and must not block; its outcome is told to the pool, at once
-/// or later, from any thread.
+/// the loop that is the pool's home, or once that has ended on whichever thread brings what is
+/// left, and must not block; its outcome is told to the pool, at once or later, from any thread.
 ///
 /// Open, and so public, for the reason that `ConnectionHandler` is.
 open class PoolHandler: @unchecked Sendable {
@@ -65,6 +65,8 @@ struct PoolNode {
   enum Kind: UInt32 {
     /// A slot came home.
     case returned, broken, reclaimed, doubtful
+    /// What became of opening, closing and checking it.
+    case opened, openFailed, closed, sound, unsound
     /// There is something on the shelf.
     case poke
     case waiter, cancel

@@ -115,7 +115,7 @@ extension PoolHome {
 
   private func ask(_ position: Int) {
     asked[position].isUnderWay = true
-    loops[position].executeUnrefused {
+    loops[position].executeSurely {
       self.table.core.flush(position) { self.send(home: $0, .returned) }
       let node = unsafe self.answerNode(position)
       unsafe node.pointee.kind = .flushed
@@ -150,30 +150,15 @@ extension PoolHome {
 
   // MARK: What has come of opening, closing and checking; any thread
 
-  package func opened(_ slot: Int) {
-    onHome { home, now in
-      home.state.opened(slot, now: now, random: home.random(), into: &home.actions)
-    }
-  }
-
-  package func openFailed(_ slot: Int) {
-    onHome { home, now in
-      home.state.openFailed(slot, now: now, random: home.random(), into: &home.actions)
-    }
-  }
-
-  package func closed(_ slot: Int) {
-    onHome { home, now in home.state.closed(slot, now: now, into: &home.actions) }
-  }
-
+  package func opened(_ slot: Int) { send(home: slot, .opened) }
+  package func openFailed(_ slot: Int) { send(home: slot, .openFailed) }
+  package func closed(_ slot: Int) { send(home: slot, .closed) }
   package func checked(_ slot: Int, isSound: Bool) {
-    onHome { home, now in
-      home.state.checked(slot, isSound: isSound, now: now, into: &home.actions)
-    }
+    send(home: slot, isSound ? .sound : .unsound)
   }
 
   /// SplitMix64 (Steele, Lea, Flood 2014).
-  private func random() -> UInt64 {
+  func random() -> UInt64 {
     randomState &+= 0x9E37_79B9_7F4A_7C15
     var z = randomState
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -207,12 +192,16 @@ extension PoolHome {
   }
 
   private func drained() {
-    if let timer { loop.cancelTimer(timer) }
-    timer = nil
     let told = whenDrained
     whenDrained = []
     for tell in told { tell() }
+    // Asked to drain once more, it says so once more, but not to the handler.
+    guard !isHandlerThrough else { return }
+    isHandlerThrough = true
     handler.drained()
+    if hasEnded { return }
+    if let timer { loop.cancelTimer(timer) }
+    timer = nil
     for index in unsafe loop.hot.pointee.pools.indices
     where unsafe loop.hot.pointee.pools[index].home === self {
       unsafe loop.hot.pointee.pools[index].held = nil

@@ -17,9 +17,9 @@ struct PoolEntry {
 /// home's own thread it is served at once.
 @safe
 package final class PoolHome: @unchecked Sendable {
-  // @unchecked: `table`, the mailboxes and `ended` are atomic, the nodes are theirs who send them;
-  // all that is `var` is touched on the home's thread alone, and after its end by one thread at a
-  // time (`servingLate`).
+  // @unchecked: `table` and the mailboxes are atomic, the nodes are theirs who send them; all that
+  // is `var` is touched on the home's thread alone, and after its end by one thread at a time
+  // (`EventLoop.executeSurely`).
 
   package let number: Int
   let slots: Int
@@ -36,8 +36,6 @@ package final class PoolHome: @unchecked Sendable {
   var timer: TimerID?
   var randomState: UInt64
   var whenDrained: [() -> Void] = []
-  let ended = Atomic<Bool>(false)
-  private let servingLate = Atomic<Bool>(false)
   /// A word for the home's mailbox, then one for each loop's, a line each.
   private let mailboxes: WordBlock
   /// For each slot one to the home and one to a loop; then one for the poke; then one for each
@@ -117,18 +115,25 @@ package final class PoolHome: @unchecked Sendable {
       if !isServing { serve(loop.driver.now()) }
       return
     }
-    if wasEmpty { loop.executeUnrefused { self.serve(self.loop.driver.now()) } }
-    if ended.load(ordering: .sequentiallyConsistent) { serveLate() }
+    if wasEmpty { callHome() }
   }
 
-  /// Any thread: has `body` run at home, with the time.
+  /// Any thread: has the mailbox served, by the home's thread, or if that has ended by this one.
+  private func callHome() {
+    // Served late, the last lease may take the home along.
+    let hold = unsafe Unmanaged.passRetained(self)
+    loop.executeSurely { self.serve(self.loop.driver.now()) }
+    unsafe hold.release()
+  }
+
+  /// Any thread: has `body` run at home, with the time; not at all when the home has ended.
   package func onHome(_ body: sending @escaping (PoolHome, UInt64) -> Void) {
     if isHere, !isServing { return serve(loop.driver.now(), body) }
     loop.executeUnrefused { self.serve(self.loop.driver.now(), body) }
   }
 
   /// On the home's thread, while the loop lives.
-  var isHere: Bool { loop.isCurrent && !ended.load(ordering: .relaxed) }
+  var isHere: Bool { loop.isCurrent && !loop.ended.load(ordering: .relaxed) }
 
   /// At home, outside of any other: all that is done there is done by this, at one moment.
   @inline(__always)
@@ -139,7 +144,7 @@ package final class PoolHome: @unchecked Sendable {
     perform(now)
     drainMailbox(now)
     isServing = false
-    keepTime(now)
+    if !hasEnded { keepTime(now) }
   }
 
   private func serve(_ now: UInt64) {
@@ -160,7 +165,7 @@ package final class PoolHome: @unchecked Sendable {
   func cameBackHere(_ slot: Int, _ kind: PoolNode.Kind, _ now: UInt64) {
     serve(now) { home, now in
       if !home.isMailboxEmpty { home.drainMailbox(now) }
-      home.cameBack(slot, kind, now)
+      home.handle(slot, kind, now)
     }
   }
 
@@ -177,10 +182,7 @@ package final class PoolHome: @unchecked Sendable {
   }
 
   private func handle(_ node: UnsafeMutablePointer<PoolNode>, _ now: UInt64) {
-    let number = unsafe Int(node.pointee.number)
-    let kind = unsafe node.pointee.kind
-    switch kind {
-    case .returned, .broken, .reclaimed, .doubtful: cameBack(number, kind, now)
+    switch unsafe node.pointee.kind {
     case .poke:
       table.core.endPoke()
       isShelfBare = false
@@ -190,19 +192,27 @@ package final class PoolHome: @unchecked Sendable {
       let waiter = unsafe waiter(of: node)
       let id = WaiterID(index: waiter.index, generation: waiter.generation)
       state.leaseCancelled(id, now: now, into: &actions)
-    case .flushed: loopAnswered(number, now)
+    case .flushed: unsafe loopAnswered(Int(node.pointee.number), now)
+    default: unsafe handle(Int(node.pointee.number), node.pointee.kind, now)
     }
   }
 
-  private func cameBack(_ slot: Int, _ kind: PoolNode.Kind, _ now: UInt64) {
-    let why: PoolReturn =
-      switch kind {
-      case .broken: .broken
-      case .reclaimed: .reclaimed
-      case .doubtful: handler.hasCheck ? .doubtful : .broken
-      default: .sound
-      }
-    state.cameBack(slot, why, now: now, into: &actions)
+  /// What became of a slot.
+  private func handle(_ slot: Int, _ kind: PoolNode.Kind, _ now: UInt64) {
+    switch kind {
+    case .returned: state.cameBack(slot, .sound, now: now, into: &actions)
+    case .broken: state.cameBack(slot, .broken, now: now, into: &actions)
+    case .reclaimed: state.cameBack(slot, .reclaimed, now: now, into: &actions)
+    case .doubtful:
+      state.cameBack(
+        slot, handler.hasCheck ? .doubtful : .broken, now: now, into: &actions)
+    case .opened: state.opened(slot, now: now, random: random(), into: &actions)
+    case .openFailed: state.openFailed(slot, now: now, random: random(), into: &actions)
+    case .closed: state.closed(slot, now: now, into: &actions)
+    case .sound: state.checked(slot, isSound: true, now: now, into: &actions)
+    case .unsound: state.checked(slot, isSound: false, now: now, into: &actions)
+    case .poke, .waiter, .cancel, .flushed: preconditionFailure("none of a slot's")
+    }
   }
 
   private func waiter(of node: UnsafeMutablePointer<PoolNode>) -> PoolWaiter {
@@ -217,64 +227,24 @@ package final class PoolHome: @unchecked Sendable {
     onHome { home, now in home.state.drain(deadline: 0, now: now, into: &home.actions) }
   }
 
-  /// On the loop's thread, after its last turn.
+  /// On the loop's thread, after its last turn: refuses those who wait, and has all that is open
+  /// come home to be closed. What comes later is closed by whoever brings it (`callHome`).
   func loopEnded() {
-    if !isServing {
-      serve(loop.driver.now()) { home, now in
-        home.state.drain(deadline: 0, now: now, into: &home.actions)
-      }
-    }
-    for index in unsafe waiters.indices {
-      guard let waiter = unsafe waiters[index] else { continue }
-      unsafe waiters[index] = nil
-      unsafe waiter.takeRetainedValue().refused(.closed)
-    }
-    ended.store(true, ordering: .sequentiallyConsistent)
-    serveLate()
-    endIfAllIsBack()
-  }
-
-  /// What came too late: nobody is served, and what is returned is closed.
-  private func serveLate() {
-    repeat {
-      guard !servingLate.exchange(true, ordering: .sequentiallyConsistent) else { return }
-      while var node = unsafe mailbox.drain() {
-        while true {
-          let next = unsafe MailboxWord.next(after: node)
-          unsafe handleLate(node.assumingMemoryBound(to: PoolNode.self))
-          guard let following = unsafe next else { break }
-          unsafe node = unsafe following
-        }
-      }
-      servingLate.store(false, ordering: .sequentiallyConsistent)
-    } while !isMailboxEmpty
-  }
-
-  var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
-
-  /// After the end the handler is held for as long as somebody has a lease.
-  private func endIfAllIsBack() {
-    let isLent = (0..<slots).contains { table.core.observe($0).isLent }
-    if !isLent { handler.drained() }
-  }
-
-  private func handleLate(_ node: UnsafeMutablePointer<PoolNode>) {
-    switch unsafe node.pointee.kind {
-    case .returned, .broken, .reclaimed, .doubtful:
-      unsafe handler.close(Int(node.pointee.number))
-      endIfAllIsBack()
-    case .waiter: unsafe waiter(of: node).refused(.closed)
-    case .cancel: _ = unsafe waiter(of: node)
-    case .poke, .flushed: break
+    serve(loop.driver.now()) { home, now in
+      home.hasEnded = true
+      if home.state.isDrained { return }
+      home.state.drain(deadline: 0, now: now, into: &home.actions)
     }
   }
+
+  private var isMailboxEmpty: Bool { mailboxes.memory.loadSequential(0) == 0 }
 
   // MARK: Ways to a loop that keeps some
 
   /// Any thread: sends a claimed return to the loop whose lease it is.
   func forward(_ node: UnsafeMutablePointer<PoolNode>, to position: Int) {
     if unsafe mailbox(1 + position).push(UnsafeMutableRawPointer(node)) {
-      loops[position].executeUnrefused { self.serveForwarded(position) }
+      loops[position].executeSurely { self.serveForwarded(position) }
     }
   }
 

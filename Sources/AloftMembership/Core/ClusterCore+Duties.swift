@@ -25,7 +25,12 @@ extension ClusterCore {
   private mutating func seeOffTheLeaving() {
     let living = state.living
     for member in living where member.status == .leaving {
-      if living.count == 1 || !state.slots.owns(member.id) {
+      // Its vote goes before it does: of three that left at the same time one would remain, waiting
+      // for the others' votes.
+      let votes = logMembers.contains(LogMember(id: member.id, role: .voter))
+      // Who is down couldn't come back to a cluster whose last voter has gone.
+      let isLast = living.count == 1 && !state.members.contains { $0.status == .down }
+      if isLast || !votes && !state.slots.owns(member.id) {
         propose(.depart(member.incarnation))
       }
     }
@@ -76,7 +81,9 @@ extension ClusterCore {
     let plan = LogPlan(
       members: state.members, log: logMembers, leader: identity.id, gone: gone,
       ready: Set(state.members.filter { duties.isReady($0) }.map(\.id)),
-      votersMax: options.votersMax)
+      votersMax: options.votersMax,
+      // Beats that came to nothing within a lease's time, or in a hurry.
+      heard: Set(logMembers.map(\.id).filter { lease.answers($0, within: 8) }))
     guard let change = plan.next else { return }
     act(.changeLog(change, token: duties.addLogChange()))
   }

@@ -1,15 +1,24 @@
 extension ClusterCore {
   // MARK: Who wants to be let in
 
+  /// A member, or one that is to be, which no leader has kept in touch with for long. Either there
+  /// is none, or this one's life is over and nobody can tell it: so it asks like one who wants to
+  /// be let in. If all is well no harm comes of that, and else it hears so.
+  var isDeaf: Bool {
+    guard phase == .member || phase == .arriving, !isAccepting else { return false }
+    return now >= max(phaseAt, acceptedAt) + 4 * options.lease
+  }
+
   /// Asks the next one, if it's time.
   mutating func askToJoin() {
     // Its own leader lets it in by itself.
     if isLeader { return }
-    if let askedAt = joining.askedAt, now < askedAt + options.joinRetry { return }
+    let wait = isDeaf ? options.lease : options.joinRetry
+    if let askedAt = joining.askedAt, now < askedAt + wait { return }
     if let since = joining.takenSince, now >= since + options.joinPatience {
       return stop(.notAdmitted(.nameTaken))
     }
-    let former = phase == .returning ? formerLife : .none
+    let former = phase == .joining ? .none : formerLife
     // A founder whose log isn't ready is not somebody who comes back.
     if former.incarnation.rawValue == 0, phase == .returning { return }
     let request = envelope(.joinRequest(description, birth: birth, former: former))
@@ -25,6 +34,8 @@ extension ClusterCore {
     guard let address = joining.nextAddress(known) else { return }
     joining.askedAt = now
     act(.sendTo(address: address, request))
+    // A link that the other side began has another address.
+    for (id, contact) in links where contact.address == address { act(.send(to: id, request)) }
   }
 
   /// The last life that the data of this node tell of: what was kept, or what its own log says of
@@ -36,9 +47,9 @@ extension ClusterCore {
     return NodeIdentity(cluster: identity.cluster, id: own.id, incarnation: own.incarnation)
   }
 
-  mutating func admitted(_ identity: NodeIdentity, _ contacts: [Contact]) {
+  mutating func admitted(_ identity: NodeIdentity, _ contacts: [Contact], _ birth: UInt64) {
     // Who has a log is told by it.
-    guard phase == .joining else { return }
+    guard phase == .joining, birth == self.birth else { return }
     self.identity = identity
     enter(.arriving)
     act(.keep(identity))
@@ -49,11 +60,11 @@ extension ClusterCore {
     }
   }
 
-  mutating func notAdmitted(_ refusal: CommandRefusal) {
-    guard phase == .joining || phase == .returning else { return }
+  mutating func notAdmitted(_ refusal: CommandRefusal, _ birth: UInt64) {
+    guard phase == .joining || phase == .returning, birth == self.birth else { return }
     switch refusal {
     case .nameTaken: joining.takenSince = joining.takenSince ?? now
-    case .wrongStatus: birth = word()
+    case .wrongStatus: self.birth = word()
     case .notFounded, .repeated, .staleProposer, .staleBase: break
     default: stop(.notAdmitted(refusal))
     }
@@ -72,9 +83,12 @@ extension ClusterCore {
       return reply(.redirected(address: isSelf ? "" : address ?? ""), to: source)
     }
     if let same = state.member(named: description.name) {
-      if same.birth == birth, same.isAlive { return welcome(same, at: source) }
+      if same.birth == birth {
+        return same.isAlive
+          ? welcome(same, at: source) : reply(.notAdmitted(.wrongStatus, birth: birth), to: source)
+      }
       if same.isAlive, former.incarnation != same.incarnation {
-        return reply(.notAdmitted(.nameTaken), to: source)
+        return reply(.notAdmitted(.nameTaken, birth: birth), to: source)
       }
     }
     joining.waiting[birth] = source
@@ -87,7 +101,7 @@ extension ClusterCore {
     }
     let identity = NodeIdentity(
       cluster: state.cluster, id: member.id, incarnation: member.incarnation)
-    reply(.admitted(identity, contacts), to: source)
+    reply(.admitted(identity, contacts, birth: member.birth), to: source)
   }
 
   /// An admission was applied: whoever waits for it here is told.
@@ -100,7 +114,7 @@ extension ClusterCore {
     guard let source = joining.waiting.removeValue(forKey: birth)
     else { return }
     if case .refused(let refusal) = result {
-      return reply(.notAdmitted(refusal), to: source)
+      return reply(.notAdmitted(refusal, birth: birth), to: source)
     }
     if let member = state.members.last(where: { $0.birth == birth }) { welcome(member, at: source) }
   }

@@ -15,8 +15,9 @@ extension ClusterCore {
 
   private mutating func countAnswers() {
     let isBacked = lease.count(voters: voters, selfID: identity.id, lease: options.lease)
-    // Until a leader is first backed nobody may accept: the others wait to hear of it.
-    if isBacked, !isAccepting { lease.beatAt = now }
+    // Until a leader is first backed nobody may accept: the others wait to hear of it. One whose
+    // own life is over won't accept for that, and has time.
+    if isBacked, !isAccepting, phase == .member { lease.beatAt = now }
   }
 
   mutating func beatAnswered(
@@ -38,6 +39,7 @@ extension ClusterCore {
 
   mutating func updateAccepting() {
     let accepts = phase == .member && now < lease.until
+    if accepts { acceptedAt = now }
     guard accepts != isAccepting else { return }
     isAccepting = accepts
     act(.accepting(accepts))

@@ -46,13 +46,17 @@ extension ClusterCore {
     }
     if let mine, mine.status == .left { return stop(.left) }
     if phase == .member || mine != nil {
-      // Convicted, though it lives: this life is over all the same, and another one begins.
-      birth = word()
-      enter(.returning)
-      lease.end()
-      joining.askedAt = nil
-      for request in requests.takeAll() { act(.answered(token: request.token, .unknown)) }
+      endOwnLife()
     }
+  }
+
+  /// Convicted, though it lives: this life is over all the same, and another one begins.
+  mutating func endOwnLife() {
+    birth = word()
+    enter(.returning)
+    lease.end()
+    joining.askedAt = nil
+    for request in requests.takeAll() { act(.answered(token: request.token, .unknown)) }
   }
 
   /// Tells what has become of the others, and watches those who live.
@@ -69,6 +73,7 @@ extension ClusterCore {
       }
       guard !member.isAlive, was == .up || was == .leaving else { continue }
       forget(member.id, member.incarnation)
+      lease.forget(member.id)
       let isLeft = member.status == .left
       act(
         isLeft
@@ -124,6 +129,8 @@ extension ClusterCore {
     self.term = max(self.term, term)
     isLeader = isSelf
     if wasLeader || isSelf { duties.reset(now: now) }
+    // They ask again, and whoever leads then answers.
+    if wasLeader { joining.waiting = [:] }
     if isSelf {
       lease.lead(now: now)
       beatIfDue()

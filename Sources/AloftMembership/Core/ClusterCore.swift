@@ -52,6 +52,8 @@ package struct ClusterCore {
   var now: UInt64 = 0
   /// When the phase began.
   var phaseAt: UInt64 = 0
+  /// When this node last accepted.
+  var acceptedAt: UInt64 = 0
   var lastTick: UInt64?
   /// This life's own number.
   var birth: UInt64 = 0
@@ -181,7 +183,7 @@ package struct ClusterCore {
     }
     lastTick = now
     detector.tick(now: now)
-    if phase == .joining || phase == .returning { askToJoin() }
+    if phase == .joining || phase == .returning || isDeaf { askToJoin() }
     retryRequests()
     duties.isDue = isLeader
   }

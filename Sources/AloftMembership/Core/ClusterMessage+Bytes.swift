@@ -3,7 +3,7 @@ extension ClusterEnvelope {
 
   private enum Tag: UInt8 {
     case joinRequest = 1
-    case admitted, redirected, notAdmitted, forward, beat, beatAnswer, opinionRequest, opinion
+    case admitted, redirected, notAdmitted, forward, beat, beatAnswer, opinionRequest, opinion, over
   }
 
   /// As it travels.
@@ -24,17 +24,19 @@ extension ClusterEnvelope {
       description.write(&writer)
       writer.put(birth)
       former.write(&writer)
-    case .admitted(let identity, let contacts):
+    case .admitted(let identity, let contacts, let birth):
       put(.admitted)
       identity.write(&writer)
       writer.put(UInt16(contacts.count))
       for contact in contacts { contact.write(&writer) }
+      writer.put(birth)
     case .redirected(let address):
       put(.redirected)
       writer.put(address)
-    case .notAdmitted(let refusal):
+    case .notAdmitted(let refusal, let birth):
       put(.notAdmitted)
       writer.put(refusal.rawValue)
+      writer.put(birth)
     case .forward(let proposal):
       put(.forward)
       writer.put(proposal.bytes)
@@ -55,6 +57,9 @@ extension ClusterEnvelope {
       put(.opinion)
       writer.put(incarnation)
       writer.put(isHeard)
+    case .over(let incarnation):
+      put(.over)
+      writer.put(incarnation)
     }
   }
 
@@ -72,9 +77,11 @@ extension ClusterEnvelope {
     case .joinRequest:
       .joinRequest(
         try MemberDescription(&reader), birth: try reader.long(), former: try NodeIdentity(&reader))
-    case .admitted: .admitted(try NodeIdentity(&reader), try contacts(&reader))
+    case .admitted:
+      .admitted(try NodeIdentity(&reader), try contacts(&reader), birth: try reader.long())
     case .redirected: .redirected(address: try reader.text())
-    case .notAdmitted: .notAdmitted(try reader.value(CommandRefusal.self))
+    case .notAdmitted:
+      .notAdmitted(try reader.value(CommandRefusal.self), birth: try reader.long())
     case .forward: .forward(try ClusterProposal(bytes: try reader.block()))
     case .beat:
       .beat(
@@ -86,6 +93,7 @@ extension ClusterEnvelope {
         stamp: try reader.long())
     case .opinionRequest: .opinionRequest(about: try reader.incarnation())
     case .opinion: .opinion(about: try reader.incarnation(), isHeard: try reader.bool())
+    case .over: .over(try reader.incarnation())
     }
   }
 

@@ -2,12 +2,13 @@
 package enum ClusterMessage: Hashable, Sendable {
   /// Let me in. `birth` is this life's own number; `former` is what the node's disk remembers.
   case joinRequest(MemberDescription, birth: UInt64, former: NodeIdentity)
-  /// You are in; these are the others.
-  case admitted(NodeIdentity, [Contact])
+  /// You, who were born so, are in; these are the others.
+  case admitted(NodeIdentity, [Contact], birth: UInt64)
   /// Ask this one, who leads; empty when nobody is known to lead, then ask again.
   case redirected(address: String)
-  /// You can't be let in, for a reason that may pass only if it's `nameTaken` or `wrongStatus`.
-  case notAdmitted(CommandRefusal)
+  /// You, who were born so, can't be let in, for a reason that may pass only if it's `nameTaken` or
+  /// `wrongStatus`.
+  case notAdmitted(CommandRefusal, birth: UInt64)
   /// Put this into the log for me.
   case forward(ClusterProposal)
   /// From the leader of this term. `echo` is a stamp of the receiver's own that came before a round
@@ -19,6 +20,8 @@ package enum ClusterMessage: Hashable, Sendable {
   case opinionRequest(about: Incarnation)
   /// I've heard of it within the time that makes a suspect, or I haven't.
   case opinion(about: Incarnation, isHeard: Bool)
+  /// This life of yours is over. The log says so, but who has no part in it any more isn't told.
+  case over(Incarnation)
 }
 
 /// Where a member is.

@@ -83,6 +83,15 @@ struct Lease {
     return follower.stamps[Self.place(backed)]
   }
 
+  /// Whether a node, in whatever life, has answered one of the last rounds.
+  func answers(_ id: NodeID, within rounds: UInt64) -> Bool {
+    guard let follower = followers[id], follower.answered > 0 else { return false }
+    return follower.answered + rounds > round
+  }
+
+  /// It was convicted: what it answered before says nothing of it now.
+  mutating func forget(_ id: NodeID) { followers[id] = nil }
+
   // MARK: On the others
 
   /// False when it is a former leader's.

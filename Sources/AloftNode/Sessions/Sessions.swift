@@ -79,8 +79,8 @@ public struct Sessions: Sendable {
     try await keys().principal(named: Array(name.utf8))
   }
 
-  /// The principal's sessions, some at a time, behind the one that was the last before.
-  /// As this node knows them.
+  /// The principal's sessions, some at a time, behind the one that was the last before. As this
+  /// node knows them.
   public func list(
     principal: Principal, after: SessionID? = nil, max: Int = 1_000
   ) async -> [SessionID] {

@@ -1,7 +1,7 @@
 internal import AloftMembership
 
-/// A state that is a list of named fields: name's length 1, value's length 4, name, value, each name
-/// once. A patch is written alike, with a length that says that the field goes.
+/// A state that is a list of named fields: name's length 1, value's length 4, name, value, each
+/// name once. A patch is written alike, with a length that says that the field goes.
 enum FieldList {
   static let fieldsMax = 64
   private static let gone = UInt32.max

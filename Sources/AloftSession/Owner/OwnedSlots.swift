@@ -32,6 +32,12 @@ struct OwnedSlots {
 
   var isWaiting: Bool { !waiting.isEmpty }
 
+  var owned: [Slot] {
+    standings.indices.lazy.filter { standings[$0] != .foreign }.map {
+      Slot(rawValue: UInt16($0))
+    }
+  }
+
   mutating func lose(_ slot: Slot) {
     if standings[Int(slot.rawValue)] == .ready { events.add(.lost(slot)) }
     standings[Int(slot.rawValue)] = .foreign

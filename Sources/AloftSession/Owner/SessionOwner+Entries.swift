@@ -42,7 +42,8 @@ extension SessionOwner {
     return SessionEntry(sequence: entry.sequence, bytes: entry.bytes)
   }
 
-  /// The log hasn't got it, or may not have: it comes out of `takeEntry` again, with those behind it.
+  /// The log hasn't got it, or may not have: it comes out of `takeEntry` again, with those behind
+  /// it.
   package func entryFailed(_ sequence: UInt64, now: UInt64) {
     self.now = now
     guard let position = entries.firstIndex(where: { $0.sequence == sequence }),

@@ -7,40 +7,37 @@ extension SessionOwner {
     _ state: ClusterState, index: UInt64, identity: NodeIdentity, now: UInt64
   ) {
     self.now = now
-    let me = identity.id.rawValue
-    let before = store.fence
-    if identity != self.identity {
+    let isOtherLife = identity != self.identity
+    if isOtherLife {
       dropAll(as: .moved)
-      for slot in 0..<Slot.count { slots.lose(Slot(rawValue: UInt16(slot))) }
+      for slot in slots.owned { slots.lose(slot) }
       self.identity = identity
     }
-    store.clusterChanged(state, index: index)
+    let changed = store.clusterChanged(state, index: index)
     if state.epoch != epoch {
       // What was asked for before was asked of who owned what then.
       closeEntry()
       epoch = state.epoch
     }
-    noteOwners(before)
-    noteOwners(store.fence)
-    let isMember = me != 0 && state.isCurrent(identity.id, identity.incarnation)
+    // Those who had slots before were noted then.
+    let isAllNew = isOtherLife || isFenceNew
+    isFenceNew = false
+    if !changed.isEmpty || isAllNew {
+      for (node, incarnation) in store.fence.holders { slots.note(node, incarnation) }
+    }
+    let isMember =
+      identity.id.rawValue != 0 && state.isCurrent(identity.id, identity.incarnation)
     var gained: [Slot] = []
-    for number in 0..<Slot.count {
+    func look(at number: Int) {
       let slot = Slot(rawValue: UInt16(number))
-      let isMine = isMember && store.fence.owners[number] == me
-      if isMine == (slots[slot] != .foreign) { continue }
+      let isMine = isMember && store.fence.owners[number] == identity.id.rawValue
+      if isMine == (slots[slot] != .foreign) { return }
       if isMine { gained.append(slot) } else { slots.lose(slot) }
     }
+    if isAllNew { (0..<Slot.count).forEach(look) } else { changed.forEach(look) }
     slots.gain(gained, epoch)
     placer.change(to: state)
     settleSlots()
-  }
-
-  private func noteOwners(_ fence: SlotFence) {
-    var nodes = Array(repeating: false, count: 256)
-    for owner in fence.owners { nodes[Int(owner)] = true }
-    for node in 1..<256 where nodes[node] && fence.lives[node] != 0 {
-      slots.note(NodeID(rawValue: UInt8(node)), Incarnation(rawValue: fence.lives[node]))
-    }
   }
 
   /// That life of that node knows of this change of slots.
@@ -89,7 +86,14 @@ extension SessionOwner {
   /// - Parameter other: what ``SessionRestorer`` made.
   package func restore(_ other: SessionStore, now: UInt64) {
     self.now = now
+    let before = store.fence
     store.swap(with: other)
+    // Whatever happened to a slot meanwhile, it's not the one that this node had.
+    for slot in slots.owned {
+      let number = Int(slot.rawValue)
+      if store.fence.since[number] != before.since[number] { slots.lose(slot) }
+    }
+    isFenceNew = true
     bringOver(from: other)
     closeEntry()
     for index in entries.indices { refer(&entries[index]) }

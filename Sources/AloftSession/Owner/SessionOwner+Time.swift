@@ -1,12 +1,12 @@
 internal import AloftAtomics
 internal import AloftMembership
 
-/// Sessions that nobody uses end, by an entry like any other. Each session of this node's slots that
-/// has a time-out has one timer, at its earliest end by what is known when it's set; that the session
-/// was used since then is seen when it comes due.
+/// Sessions that nobody uses end, by an entry like any other. Each session of this node's slots
+/// that has a time-out has one timer, at its earliest end by what is known when it's set; that the
+/// session was used since then is seen when it comes due.
 ///
-/// The idle time is counted by the owner alone: a new owner begins anew, so a session may live longer
-/// than it should, never shorter.
+/// The idle time is counted by the owner alone: a new owner begins anew, so a session may live
+/// longer than it should, never shorter.
 extension SessionOwner {
   private static let armedAtATime = 2_000
   private static let expiredAtATime = 2_000

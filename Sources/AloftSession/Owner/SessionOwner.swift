@@ -1,13 +1,13 @@
 package import AloftMembership
 
-/// What a node does for the sessions of its slots: takes what is asked of them, makes entries of it,
-/// answers when they have come back, and ends what nobody uses. Events in, actions out: it sends
-/// nothing and waits for nothing.
+/// What a node does for the sessions of its slots: takes what is asked of them, makes entries of
+/// it, answers when they have come back, and ends what nobody uses. Events in, actions out: it
+/// sends nothing and waits for nothing.
 ///
 /// Only the owner of a slot puts operations of its sessions into the log, one entry a turn, several
-/// on their way. What an operation does is decided when its entry is applied, by all nodes alike. The
-/// owner refuses at once what it can: when nothing of a session is in flight, it knows all there is
-/// to know of it.
+/// on their way. What an operation does is decided when its entry is applied, by all nodes alike.
+/// The owner refuses at once what it can: when nothing of a session is in flight, it knows all
+/// there is to know of it.
 ///
 /// **Threads**: one, the home loop's. **Time**: nanoseconds of a clock that never jumps.
 package final class SessionOwner {
@@ -30,6 +30,8 @@ package final class SessionOwner {
   /// The last change of members or slots that was applied: to be announced.
   package internal(set) var epoch = Epoch(rawValue: 0)
   var slots = OwnedSlots()
+  /// A snapshot has brought another fence.
+  var isFenceNew = false
   /// By slot: operations that are on their way.
   var slotInFlight = Array(repeating: UInt32(0), count: Slot.count)
 

@@ -18,24 +18,34 @@ struct SlotPlacer {
   private static let span = 512
   private var left = 0
 
-  mutating func change(to state: ClusterState) {
-    var byNumber: [Int: Node] = [:]
+  private var state: ClusterState?
+
+  mutating func change(to state: ClusterState) { self.state = state }
+
+  private mutating func take(_ state: ClusterState) {
+    var places = Array(repeating: -1, count: 256)
+    nodes = []
     for member in state.members where member.takesSlots {
-      let number = Int(member.id.rawValue)
-      byNumber[number] = Node(number: number, weight: Int(member.description.weight))
+      places[Int(member.id.rawValue)] = nodes.count
+      nodes.append(
+        Node(number: Int(member.id.rawValue), weight: Int(member.description.weight)))
     }
-    for (slot, owner) in state.slots.owners.enumerated() {
-      byNumber[Int(owner)]?.slots.append(UInt16(slot))
+    for (slot, owner) in state.slots.owners.enumerated() where places[Int(owner)] >= 0 {
+      nodes[places[Int(owner)]].slots.append(UInt16(slot))
     }
-    nodes = byNumber.values.filter { !$0.slots.isEmpty }.sorted { $0.number < $1.number }
+    nodes.removeAll { $0.slots.isEmpty }
     left = 0
   }
 
-  /// Nil when nobody may have sessions. `count`: sessions by slot.
+  /// Nil when nobody may have sessions. `count`: a slot's sessions.
   ///
   /// `own` gets it, too, while it has no more than 1/256 of its sessions above the one that has
   /// fewest: the session of another node costs a way there and back.
   mutating func next(own: NodeID, _ count: (Int) -> Int) -> Slot? {
+    if let state {
+      take(state)
+      self.state = nil
+    }
     guard !nodes.isEmpty else { return nil }
     if left == 0 {
       left = Self.span

@@ -71,7 +71,7 @@ extension SessionStore {
   }
 
   /// The cluster is now this, since the entry of this index.
-  func clusterChanged(_ state: ClusterState, index: UInt64) {
+  func clusterChanged(_ state: ClusterState, index: UInt64) -> [Int] {
     fence.change(to: state, index: index)
   }
 }

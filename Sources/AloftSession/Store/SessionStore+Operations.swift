@@ -17,8 +17,8 @@ struct Evaluation {
   }
 }
 
-/// What operations do: by the session that they are about alone, so that all nodes come to the same,
-/// and those that change it only if they are done whole.
+/// What operations do: by the session that they are about alone, so that all nodes come to the
+/// same, and those that change it only if they are done whole.
 extension SessionStore {
   /// - Parameter version: what the session's version is to be, if this changes its state.
   @inline(__always)

@@ -1,7 +1,7 @@
 internal import AloftMembership
 
-/// A snapshot is a row of pieces: one with the fence, those with sessions in any order, and one that
-/// says how many they were. It is exactly as of the entry that was the last one when it began,
+/// A snapshot is a row of pieces: one with the fence, those with sessions in any order, and one
+/// that says how many they were. It is exactly as of the entry that was the last one when it began,
 /// however long it takes: a session that is about to be changed, and isn't in it yet, is written
 /// first. So each session is written once, and nothing of it is copied but for that.
 enum SnapshotPiece {

@@ -31,20 +31,53 @@ struct SlotFence {
     sequences[Int(origin.rawValue)] = sequence
   }
 
-  /// The cluster is now this, since the entry of this index.
-  mutating func change(to state: ClusterState, index: UInt64) {
+  /// The cluster is now this, since the entry of this index: the slots that another node has, or
+  /// another life of the same one.
+  mutating func change(to state: ClusterState, index: UInt64) -> [Int] {
     var current = Array(repeating: UInt64(0), count: 256)
     for member in state.members where member.isAlive {
       current[Int(member.id.rawValue)] = member.incarnation.rawValue
     }
-    for slot in 0..<Slot.count {
-      let owner = Int(state.slots.owners[slot])
-      // Another node's, or another life's of the same one.
-      if owner != Int(owners[slot]) || current[owner] != lives[owner] { since[slot] = index }
+    var changed = differences(from: state.slots.owners)
+    if current != lives {
+      let isOther = (0..<256).map { current[$0] != lives[$0] }
+      for (slot, owner) in state.slots.owners.enumerated()
+      where isOther[Int(owner)] && owners[slot] == owner {
+        changed.append(slot)
+      }
+      for node in 0..<256 where isOther[node] { sequences[node] = 0 }
+      lives = current
     }
+    for slot in changed { since[slot] = index }
     owners = state.slots.owners
-    for node in 0..<256 where current[node] != lives[node] { sequences[node] = 0 }
-    lives = current
+    return changed
+  }
+
+  /// Eight at a time: most changes are of few slots.
+  private func differences(from others: [UInt8]) -> [Int] {
+    var slots: [Int] = []
+    unsafe owners.withUnsafeBytes { old in
+      unsafe others.withUnsafeBytes { new in
+        for start in stride(from: 0, to: Slot.count, by: 8) {
+          let (a, b) = unsafe (
+            old.loadUnaligned(fromByteOffset: start, as: UInt64.self),
+            new.loadUnaligned(fromByteOffset: start, as: UInt64.self)
+          )
+          if a == b { continue }
+          for slot in start..<start + 8 where unsafe old[slot] != new[slot] { slots.append(slot) }
+        }
+      }
+    }
+    return slots
+  }
+
+  /// The lives that have slots.
+  var holders: [(NodeID, Incarnation)] {
+    var nodes = Array(repeating: false, count: 256)
+    for owner in owners { nodes[Int(owner)] = true }
+    return (1..<256).filter { nodes[$0] && lives[$0] != 0 }.map {
+      (NodeID(rawValue: UInt8($0)), Incarnation(rawValue: lives[$0]))
+    }
   }
 
   // MARK: In a snapshot

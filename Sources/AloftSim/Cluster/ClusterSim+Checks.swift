@@ -7,13 +7,7 @@ extension ClusterSim {
     if !isHealed { later(.client, 1_000_000...20_000_000) }
     let node = nodes[random.below(nodes.count)]
     guard node.isUp, node.pausedUntil <= now, let core = node.core else { return }
-    if random.chance(10) {
-      nextWeight += 1
-      result.requests += 1
-      let name = nodes[random.below(nodes.count)].description.name
-      let request = ClusterRequest.setWeight(name: name, nextWeight)
-      return handle(node, .requested(request, token: UInt64(nextWeight)))
-    }
+    if random.chance(10) { return operate(node, core) }
     nextData += 1
     let slot = Slot(rawValue: UInt16(random.below(Slot.count)))
     guard let owner = core.state[core.state.slots[slot]], owner.isAlive else { return }
@@ -40,7 +34,7 @@ extension ClusterSim {
     _ node: SimNode, _ core: ClusterCore, _ data: UInt64, _ slot: Slot, _ sender: NodeIdentity,
     _ epoch: Epoch
   ) {
-    let fence = core.fence(sender, epoch: epoch, slot: slot)
+    let fence = core.fence(sender, epoch: epoch, slot: slot, now: now)
     guard fence == .passed || options.faults.contains(.fenceUnchecked) else { return }
     if let to = node.wanted[sender.id].flatMap({ Int($0.address) }) {
       send(.dataTaken(data), node.number, to)
@@ -100,10 +94,22 @@ extension ClusterSim {
     effects[weight] = index
   }
 
+  /// How a node and its log stand, for whoever reads the trace.
+  func standing(of node: SimNode) -> String {
+    guard let core = node.core else { return "n\(node.number) is not up" }
+    guard let raft = node.raft else { return "n\(node.number) has no log" }
+    let identity = "\(core.identity.id.rawValue)/\(core.identity.incarnation.rawValue)"
+    let voters = raft.voters.map { "\($0.rawValue)" }.joined(separator: ",")
+    let leader = raft.leader.map { "\($0.rawValue)" } ?? "none"
+    return "n\(node.number) \(identity) is \(raft.role) in term \(raft.term), has \(raft.log.last),"
+      + " stored \(raft.stored), committed \(raft.committed), voters \(voters), leader \(leader)"
+  }
+
   /// What keeps the cluster from being at rest; nil if nothing does.
   func unrest() -> String? {
     let cores = nodes.compactMap(\.core)
     guard cores.count == nodes.count else { return "not all are up" }
+    if waitingClients > 0 { return "\(waitingClients) clients wait" }
     guard cores.count(where: \.isLeader) == 1, let leader = cores.first(where: \.isLeader) else {
       return "\(cores.count(where: \.isLeader)) lead"
     }
@@ -117,6 +123,6 @@ extension ClusterSim {
       return "slots are out of balance"
     }
     let living = leader.state.living.count
-    return living == nodes.count ? nil : "\(living) members live"
+    return living == nodes.count ? voterUnrest(leader) : "\(living) members live"
   }
 }

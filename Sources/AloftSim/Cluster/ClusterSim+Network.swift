@@ -14,6 +14,7 @@ extension ClusterSim {
     guard node.isUp, let core = node.core else { return }
     switch packet {
     case .cluster(let envelope, let from, let id):
+      if case .over = envelope.message, options.faults.contains(.overUntold) { return }
       // A node without a number is answered where it dialled from.
       let source: MessageSource =
         id.rawValue == 0 || node.wanted[id] == nil
@@ -29,6 +30,7 @@ extension ClusterSim {
       guard core.identity.id == to, core.identity.incarnation == incarnation else { return }
       take(node, core, number, slot, sender, epoch)
     case .dataTaken(let number): node.waitsForData[number] = nil
+    case .session(let packet): arrive(node, core, packet)
     }
   }
 
@@ -49,7 +51,7 @@ extension ClusterSim {
     guard !isHealed else { return }
     later(.misfortune, options.misfortune)
     let node = nodes[random.below(nodes.count)]
-    switch random.below(12) {
+    switch random.below(14) {
     case 0, 1, 2:
       kill(node, "killed")
       later(.restart(node.number), 1_000_000...900_000_000)
@@ -69,6 +71,7 @@ extension ClusterSim {
       cuts = []
       trace("the network heals")
     case 10: node.disk.isFull.toggle()
+    case 11, 12: replace(node)
     default: node.disk.delay = random.chance(50) ? 20_000...400_000 : 1_000_000...60_000_000
     }
   }

@@ -1,4 +1,5 @@
 internal import AloftMembership
+internal import AloftSession
 
 extension ClusterSim {
   func handle(_ node: SimNode, _ event: ClusterEvent) {
@@ -17,7 +18,7 @@ extension ClusterSim {
         let outputs = raft.outputs
         raft.outputs.removeAll(keepingCapacity: true)
         for output in outputs where node.life == life { perform(node, output) }
-      } else {
+      } else if !pumpSessions(node) {
         return
       }
     }
@@ -34,7 +35,9 @@ extension ClusterSim {
       .cluster(envelope, from: number, id: envelope.sender.id)
     }
     switch action {
-    case .keep(let identity): node.disk.identity = identity
+    case .keep(let identity):
+      node.disk.identity = identity
+      isFounded = true
     case .keepContacts(let contacts): node.disk.contacts = contacts
     case .startLog(let identity, let isFounder): startLog(node, identity, isFounder)
     case .propose(let bytes, let token):
@@ -57,6 +60,8 @@ extension ClusterSim {
       later(probe, options.delay)
     case .joined(let identity):
       trace("n\(number) is \(identity.id.rawValue)/\(identity.incarnation.rawValue)")
+      // Who dies when it has just come leaves things half done.
+      if !isHealed, random.chance(10) { later(.strike(number, life: node.life), 0...20_000_000) }
     case .memberDown(let id, let incarnation): down(number, id, incarnation)
     case .memberDead(let id, _): trace("n\(number) finds \(id.rawValue) dead")
     case .memberSuspected(let id, _): trace("n\(number) suspects \(id.rawValue)")
@@ -71,6 +76,10 @@ extension ClusterSim {
     switch end {
     case .logEnded, .notAdmitted(.nameTaken):
       later(.restart(node.number), 100_000_000...900_000_000)
+    case .left where node.isLeaving, .notAdmitted(.unknownFormer) where node.isLeaving:
+      // The second: it was away when its leaving was through.
+      wipe(node)
+      later(.restart(node.number), 0...500_000_000)
     case .left, .notAdmitted:
       node.end = end
       violate("n\(node.number) ended though nobody asked it to: \(end)")
@@ -80,6 +89,7 @@ extension ClusterSim {
   private func startLog(_ node: SimNode, _ identity: NodeIdentity, _ isFounder: Bool) {
     if isFounder {
       node.disk.log.baseMembers = [LogMember(id: identity.id, role: .voter)]
+      configuration = (0, node.disk.log.baseMembers)
     }
     node.raft = SimRaft(
       id: identity.id, disk: node.disk, faults: options.faults, seed: random.word(), now: now)
@@ -115,11 +125,14 @@ extension ClusterSim {
         .written(node.number, life: node.life, last: last, term: term), at: node.diskFreeAt)
     case .leader(let leader, let term, let isSelf):
       if isSelf { lead(node, term) }
+      node.sessions?.owner.leaderChanged(now: now)
       handle(node, .leaderChanged(leader: leader, term: term, isSelf: isSelf))
     case .apply(let index, let entry): apply(node, raft, index, entry)
     case .restore(let index, let snapshot):
-      if !snapshot.isEmpty { handle(node, .restored(index: index, snapshot: snapshot)) }
-    case .outcome(let token, let outcome): handle(node, .proposed(token: token, outcome))
+      if !snapshot.isEmpty { restore(node, index, snapshot) }
+    case .outcome(let token, let outcome):
+      if token & SimSessions.tokenBit != 0 { return proposed(node, token, outcome) }
+      handle(node, .proposed(token: token, outcome))
     case .members(let members): handle(node, .logMembers(members))
     }
   }
@@ -129,16 +142,22 @@ extension ClusterSim {
       return violate("n\(node.number) applies another entry \(index) than the others")
     }
     let isFirst = committed.updateValue(entry, forKey: index) == nil
+    if isFirst, case .members(let members) = entry.content { configuration = (index, members) }
     guard case .command(let bytes) = entry.content else { return }
-    let sends = node.core.map { $0.state }
-    node.core?.handle(.applied(index: index, entry: bytes), now: now)
-    if isFirst, let state = sends { applied(state, index, bytes) }
+    if bytes.first == LogEntryKind.session {
+      applySession(node, index, bytes)
+    } else {
+      let sends = node.core.map { $0.state }
+      node.core?.handle(.applied(index: index, entry: bytes), now: now)
+      if isFirst, let state = sends { applied(state, index, bytes) }
+      clusterApplied(node, index)
+    }
     drain(node)
     guard node.raft === raft, index >= raft.log.base + 48, let state = node.core?.state,
-      state.appliedIndex == index
+      (node.sessions?.owner.store.appliedIndex ?? state.appliedIndex) == index
     else { return }
     raft.log.compact(
-      to: index - 16 < raft.log.base ? raft.log.base : index, snapshot: state.snapshot)
+      to: index - 16 < raft.log.base ? raft.log.base : index, snapshot: snapshot(node, state))
     node.disk.log = raft.log
     node.disk.log.truncate(after: max(raft.stored, raft.log.base))
   }

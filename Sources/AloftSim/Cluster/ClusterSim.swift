@@ -1,4 +1,5 @@
 internal import AloftMembership
+internal import AloftSession
 
 /// A simulated cluster: up to 100 nodes, each with the core that real nodes have and a log, and all
 /// that can befall them, from one seed. After each step what must always hold is held against it;
@@ -20,6 +21,12 @@ package final class ClusterSim {
   var isHealed = false
   var nextData: UInt64 = 1
   var nextWeight: UInt16 = 50
+  var nextToken: UInt64 = 0
+  var isFounded = false
+  /// Numbers whose disks are no more.
+  var lost: Set<NodeID> = []
+  /// The log's members by the last entry that was committed.
+  var configuration: (index: UInt64, members: [LogMember])?
 
   // What must always hold.
   var committed: [UInt64: SimEntry] = [:]
@@ -28,6 +35,7 @@ package final class ClusterSim {
   var takenBy: Set<UInt64> = []
   var convictedAt: [Incarnation: UInt64] = [:]
   var effects: [UInt16: UInt64] = [:]
+  var clients = SimSessionClients()
 
   package init(seed: UInt64, options: ClusterSimOptions = ClusterSimOptions()) {
     self.seed = seed
@@ -35,7 +43,9 @@ package final class ClusterSim {
     random = SimRandom(seed: seed)
     result = ClusterSimResult(seed: seed)
     for number in 0..<options.nodes {
-      nodes.append(SimNode(number: number, zone: "z\(number % 3)"))
+      let role: MemberRole =
+        number < 3 || random.chance(70) ? .voter : random.chance(50) ? .witness : .standby
+      nodes.append(SimNode(number: number, zone: "z\(number % 3)", role: role))
     }
   }
 
@@ -45,13 +55,21 @@ package final class ClusterSim {
     }
     later(.misfortune, options.misfortune)
     later(.client, 1_000_000...20_000_000)
+    startClients()
     while result.violation == nil, result.events < options.events, step() {}
     heal()
     let end = now + options.rest
+    // At rest some 2,000 a node and second, heartbeats to all others included.
+    let most = result.events + 50_000 * nodes.count
     while result.violation == nil, now < end, step() {
+      if result.events > most { violate("no rest: messages go to and fro without end") }
       if result.events % 512 == 0, now > end - options.rest / 2, unrest() == nil { break }
     }
-    if result.violation == nil, let unrest = unrest() { violate("no rest: \(unrest)") }
+    if result.violation == nil, let unrest = unrest() {
+      for node in nodes { trace(standing(of: node)) }
+      violate("no rest: \(unrest)")
+    }
+    if result.violation == nil { checkSessions() }
     return result
   }
 
@@ -86,9 +104,9 @@ package final class ClusterSim {
     switch event {
     case .tick(let number, _), .arrive(let number, _), .written(let number, _, _, _),
       .dial(let number, _, _), .closed(let number, _, _, _, _), .probed(let number, _, _, _, _),
-      .retry(let number, _, _, _):
+      .retry(let number, _, _, _), .strike(let number, _):
       number
-    case .restart, .misfortune, .client: nil
+    case .restart, .misfortune, .client, .session: nil
     }
   }
 
@@ -115,12 +133,18 @@ package final class ClusterSim {
       let isReachable = passes(number, peer) && passes(peer, number)
       let outcome: ProbeResult =
         !isReachable ? .unknown : nodes[peer].isUp ? .accepted : .refused
+      if outcome == .refused {
+        nodes[number].sessions?.owner.isGone(id, incarnation, now: now)
+      }
       handle(nodes[number], .probed(id, incarnation, outcome))
     case .retry(let number, let life, let data, let slot):
       retry(nodes[number], life, data, slot)
     case .restart(let number): start(nodes[number])
+    case .strike(let number, let life):
+      if nodes[number].life == life { replace(nodes[number]) }
     case .misfortune: misfortune()
     case .client: client()
+    case .session(let event): happen(event)
     }
   }
 
@@ -131,15 +155,16 @@ package final class ClusterSim {
     node.isUp = true
     node.life += 1
     node.taken = []
-    let seeds = nodes.map(\.description.address).filter { $0 != node.description.address }
+    let seeds = seeds(of: node)
     let start: ClusterStart
     if let identity = node.disk.identity {
       start = .resume(identity, contacts: node.disk.contacts, seeds: seeds)
     } else {
-      start = node.number == 0 ? .found : .join(seeds: seeds)
+      start = node.number == 0 && !isFounded ? .found : .join(seeds: seeds)
     }
     trace("n\(node.number) starts, life \(node.life)")
     node.core = ClusterCore(description: node.description, seed: random.word(), start: start)
+    startSessions(node)
     handle(node, .started)
     later(.tick(node.number, life: node.life), 0...10_000_000)
   }
@@ -157,6 +182,7 @@ package final class ClusterSim {
       }
     }
     (node.isUp, node.core, node.raft, node.pausedUntil) = (false, nil, nil, 0)
+    node.sessions = nil
     for peer in nodes where peer.isUp {
       for (id, link) in peer.linked where link.node == node.number && link.life == node.life {
         if passes(node.number, peer.number) {
@@ -174,6 +200,7 @@ package final class ClusterSim {
     guard node.life == life else { return }
     agenda.add(.tick(node.number, life: life), at: now + 10_000_000)
     handle(node, .tick)
+    tickSessions(node)
     node.raft?.tick(now: now)
     drain(node)
     guard now >= node.heartbeatAt, let identity = node.core?.identity else { return }

@@ -1,9 +1,14 @@
+package import AloftSession
+
 /// How a simulated cluster is treated. Times in nanoseconds.
 package struct ClusterSimOptions: Sendable {
   package var nodes = 5
   /// Happenings before everything is healed and must come to rest.
   package var events = 8_000
   package var faults: Set<SeededFault> = []
+  /// Sessions that clients use all the while; 0 for none.
+  package var sessions = 0
+  package var sessionFaults: Set<SessionFault> = []
   /// Of a packet, in percent.
   package var loss = 1
   package var duplicates = 1
@@ -27,6 +32,9 @@ package struct ClusterSimResult: Sendable {
   package var convictions = 0
   package var leaders = 0
   package var requests = 0
+  /// Writes to sessions that were acknowledged, and reads of them.
+  package var writes = 0
+  package var reads = 0
   /// Nil when nothing was wrong.
   package var violation: String?
   package var trace: [String] = []

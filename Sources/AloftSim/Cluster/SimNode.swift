@@ -3,7 +3,11 @@ internal import AloftMembership
 /// A process of a simulated cluster, and the disk that outlives it.
 final class SimNode {
   let number: Int
-  let description: MemberDescription
+  var description: MemberDescription
+  /// Of its name: one up each time that it is given another.
+  var generation = 1
+  /// It has asked to leave.
+  var isLeaving = false
   var disk = SimDisk()
   /// One up at each start and end of the process.
   var life = 0
@@ -22,12 +26,14 @@ final class SimNode {
   /// Data messages that were taken, by who sent them.
   var taken: Set<UInt64> = []
   var waitsForData: [UInt64: (to: NodeID, Incarnation, tries: Int)] = [:]
+  var sessions: SimSessions?
   /// The node has ended for good.
   var end: ClusterEnd?
 
-  init(number: Int, zone: String) {
+  init(number: Int, zone: String, role: MemberRole) {
     self.number = number
-    description = MemberDescription(name: "n\(number)", address: "\(number)", zone: zone)
+    description = MemberDescription(
+      name: "n\(number)", address: "\(number)", zone: zone, role: role)
   }
 }
 
@@ -37,6 +43,7 @@ enum SimPacket {
   case heartbeat(NodeID, Incarnation)
   case data(UInt64, slot: Slot, NodeIdentity, Epoch, to: NodeID, Incarnation)
   case dataTaken(UInt64)
+  case session(SimSessionPacket)
 }
 
 enum SimEvent {
@@ -48,8 +55,11 @@ enum SimEvent {
   case probed(Int, life: Int, NodeID, Incarnation, Int)
   case retry(Int, life: Int, UInt64, Slot)
   case restart(Int)
+  /// A life is to end, and the disk with it.
+  case strike(Int, life: Int)
   case misfortune
   case client
+  case session(SimSessionEvent)
 }
 
 /// What is still to happen, earliest first.

@@ -9,7 +9,7 @@ extension SimRaft {
       return outputs.append(.outcome(token, .notLeader(leader: leader)))
     }
     if waiting.count >= 64 { return outputs.append(.outcome(token, .busy)) }
-    if case .members = content, log.members.at > committed {
+    if case .members = content, log.members.at > committed || promotion != nil {
       return outputs.append(.outcome(token, .busy))
     }
     append(content)
@@ -24,10 +24,13 @@ extension SimRaft {
       members.removeAll { $0.id == node }
       members.append(LogMember(id: node, role: role))
     case .assign(let node, let role):
-      // Who is far behind would only hold the others up.
-      let match = matches[node] ?? 0
-      if role == .voter, match == 0 || match + 32 < committed {
-        return outputs.append(.outcome(token, .busy))
+      if role == .voter, self.role == .leader, isAnnounced, promotion == nil,
+        (matches[node] ?? 0) < log.last
+      {
+        // It has to catch up before it counts.
+        let patience = faults.contains(.promotionWaits) ? 200 * Self.election : 2 * Self.election
+        promotion = (node, token, target: log.last, until: time + patience)
+        return replicate(node)
       }
       members.removeAll { $0.id == node }
       members.append(LogMember(id: node, role: role))
@@ -66,12 +69,24 @@ extension SimRaft {
     if isAccepted {
       matches[node] = max(matches[node] ?? 0, match)
       nexts[node] = max(nexts[node] ?? 0, match + 1)
+      promote()
       advance()
       if (nexts[node] ?? 0) <= log.last { replicate(node) }
     } else {
       nexts[node] = max(matches[node] ?? 0, min(match, log.last)) + 1
       replicate(node)
     }
+  }
+
+  private func promote() {
+    guard let (node, token, target, _) = promotion, (matches[node] ?? 0) >= target else { return }
+    promotion = nil
+    var members = self.members
+    guard let position = members.firstIndex(where: { $0.id == node }) else {
+      return outputs.append(.outcome(token, .busy))
+    }
+    members[position].role = .voter
+    propose(.members(members), token: token, now: now)
   }
 
   /// Commits what a majority has on disk, if an entry of this term is among it.
@@ -142,6 +157,11 @@ extension SimRaft {
   func install(_ node: NodeID, _ store: SimLogStore) {
     defer { send(.stored(term: term, match: min(stored, committed), isAccepted: true), to: node) }
     guard store.base > committed else { return }
+    if log.term(at: store.base) == store.baseTerm, !faults.contains(.installForgets) {
+      // All that it stands for is there, and what is behind it may have been acknowledged.
+      committed = store.base
+      return applyCommitted()
+    }
     var store = store
     store.entries = []
     log = store

@@ -8,6 +8,14 @@ package enum SeededFault: String, CaseIterable, Sendable {
   case commitByHalf
   /// A proposal that is sent again gets a new number.
   case retryNotDeduplicated
+
+  // What once was wrong. The cluster doesn't come to rest.
+  /// Nobody tells a node that its life is over.
+  case overUntold
+  /// A snapshot that comes late takes away what was acknowledged behind it.
+  case installForgets
+  /// A member that dies while it gets its vote is waited for, and nobody else comes in.
+  case promotionWaits
 }
 
 /// A replicated log in a simulated world: Raft (Ongaro and Ousterhout, 2014) with trial votes,
@@ -53,6 +61,9 @@ final class SimRaft {
   var barrier: UInt64 = 0
   var isAnnounced = false
   var waiting: [(index: UInt64, token: UInt64)] = []
+  /// Who gets a vote once it has what the leader had when that began; no other change begins
+  /// before.
+  var promotion: (node: NodeID, token: UInt64, target: UInt64, until: UInt64)?
 
   static let election: UInt64 = 150_000_000
   static let beat: UInt64 = 30_000_000
@@ -93,6 +104,10 @@ final class SimRaft {
       let heard = Set(
         voters.filter { $0 == id || now < (answeredAt[$0] ?? 0) + 2 * Self.election })
       if !isMajority(heard) { return stepDown(to: term) }
+      if let (_, token, _, until) = promotion, now >= until {
+        promotion = nil
+        outputs.append(.outcome(token, .busy))
+      }
       if now >= beatAt {
         beatAt = now + Self.beat
         for member in members where member.id != id && member.role != .spare {
@@ -141,6 +156,8 @@ final class SimRaft {
     if wasLeader {
       for entry in waiting { outputs.append(.outcome(entry.token, .unknown)) }
       waiting = []
+      if let promotion { outputs.append(.outcome(promotion.token, .unknown)) }
+      promotion = nil
     }
     setLeader(nil)
   }

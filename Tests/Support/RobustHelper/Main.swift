@@ -50,7 +50,8 @@ struct RobustHelper {
     let after = Resources()
     say(
       "end " + counts.text + " threadsLeft=\(left.count)"
-        + " descriptorsLeft=\(after.descriptors - before.descriptors)")
+        + " descriptorsLeft=\(after.descriptors - before.descriptors)"
+        + " left=\(after.names.subtracting(before.names).sorted().joined(separator: ","))")
   }
 
   /// The system's names of the loops' threads.
@@ -95,11 +96,18 @@ struct Words {
 struct Resources {
   var descriptors = 0
   var resident = 0
+  /// Each descriptor's number, and what it is.
+  var names: Set<String> = []
 
   init() {
     // One of those listed is the listing's own.
     let held = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
     descriptors = (held?.count ?? 0) - 1
+    for name in held ?? [] {
+      let target = try? FileManager.default.destinationOfSymbolicLink(
+        atPath: "/proc/self/fd/\(name)")
+      if let target { names.insert("\(name):\(target)") }
+    }
     let status = (try? String(contentsOfFile: "/proc/self/smaps_rollup", encoding: .utf8)) ?? ""
     let words = status.split(whereSeparator: \.isWhitespace)
     if let at = words.firstIndex(of: "Rss:") { resident = (Int(words[at + 1]) ?? 0) << 10 }

@@ -188,7 +188,8 @@ struct World {
     let bytes = pieces.reduce(0) { $0 + $1.count }
     print(
       "snapshot of \(owner.store.count): \(bytes >> 20) MiB in \(pieces.count) pieces, begun in",
-      "\(begun / 1_000) us, longest piece \(longest / 1_000) us, all \((Probe.now() - begin) / 1_000_000) ms"
+      "\(begun / 1_000) us, longest piece \(longest / 1_000) us,",
+      "all \((Probe.now() - begin) / 1_000_000) ms"
     )
     var restorer = SessionRestorer()
     longest = 0

@@ -12,7 +12,17 @@ extension LinkTable {
     _ answer: @escaping (CallOutcome) -> Void
   ) -> CallStart {
     guard let state = unsafe byID[Int(id.rawValue)] else { return .noLink }
-    return unsafe call(state, stream: stream, kind: kind, bytes, timeout: timeout, answer)
+    return unsafe call(
+      state, stream: stream, kind: kind, bytes, timeout: timeout, .closure(answer))
+  }
+
+  /// The same, and the table's taker hears of the end, with `word`.
+  package func call(
+    to id: NodeID, stream: UInt16, kind: UInt8, _ bytes: UnsafeRawBufferPointer, timeout: UInt32,
+    word: UInt32
+  ) -> CallStart {
+    guard let state = unsafe byID[Int(id.rawValue)] else { return .noLink }
+    return unsafe call(state, stream: stream, kind: kind, bytes, timeout: timeout, .word(word))
   }
 
   /// The same to a peer that need not have a number yet.
@@ -20,23 +30,24 @@ extension LinkTable {
     to peer: LinkPeer, stream: UInt16, kind: UInt8, _ bytes: UnsafeRawBufferPointer,
     timeout: UInt32, _ answer: @escaping (CallOutcome) -> Void
   ) -> CallStart {
-    unsafe call(peer.state, stream: stream, kind: kind, bytes, timeout: timeout, answer)
+    unsafe call(peer.state, stream: stream, kind: kind, bytes, timeout: timeout, .closure(answer))
   }
 
+  @inline(__always)
   private func call(
     _ state: UnsafeMutablePointer<PeerState>, stream: UInt16, kind: UInt8,
-    _ bytes: UnsafeRawBufferPointer, timeout: UInt32, _ answer: @escaping (CallOutcome) -> Void
+    _ bytes: UnsafeRawBufferPointer, timeout: UInt32, _ owner: consuming CallOwner
   ) -> CallStart {
     guard unsafe state.pointee.isUp else { return .noLink }
     // The turn's clock may be a tick old: one more is waited for.
     let due = loop.turnTime / 1_000_000 + UInt64(timeout) + 1
-    let id = unsafe calls.insert(
-      peer: state.pointee.number, link: state.pointee.link, stream: stream, due: due, answer)
+    let id = unsafe calls.pointee.insert(
+      peer: state.pointee.number, link: state.pointee.link, stream: stream, due: due, owner)
     guard let id else { return .tooMany }
     switch unsafe put(state, .call, stream, kind, (id.rawValue, UInt64(timeout)), bytes) {
     case .accepted:
       unsafe counts.pointee.callsStarted += 1
-      if due < calls.armed { armCallTimer(at: due) }
+      if unsafe due < calls.pointee.armed { armCallTimer(at: due) }
       return .started(id)
     case .wouldBlock:
       forget(id)
@@ -51,17 +62,27 @@ extension LinkTable {
   }
 
   private func forget(_ call: CallID) {
-    if let slot = unsafe calls.find(call) { _ = unsafe calls.remove(slot) }
+    if let slot = unsafe calls.pointee.find(call) { unsafe calls.pointee.remove(slot) }
+  }
+
+  /// Tells of a call's end.
+  @inline(__always)
+  private func tell(_ owner: CallOwner, _ outcome: CallOutcome) {
+    switch owner {
+    case .closure(let answer): answer(outcome)
+    case .word(let word):
+      unsafe taker.pointee?._withUnsafeGuaranteedRef { $0.ended(word, outcome) }
+    }
   }
 
   /// Waits for the answer no more, and tells the peer. False when the call is over already.
   @discardableResult
   package func cancel(_ call: CallID) -> Bool {
-    guard let slot = unsafe calls.find(call) else { return false }
+    guard let slot = unsafe calls.pointee.find(call) else { return false }
     let number = unsafe Int(slot.pointee.peer)
     let stream = unsafe slot.pointee.stream
     let link = unsafe slot.pointee.link
-    _ = unsafe calls.remove(slot)
+    unsafe calls.pointee.remove(slot)
     if let peer = peers[number], peer.isUp, unsafe peer.state.pointee.link == link {
       // If there is no room for it the peer works in vain; its answer is dropped.
       unsafe writeControl(
@@ -87,10 +108,10 @@ extension LinkTable {
   private func answer(
     _ call: IncomingCall, _ type: RecordType, _ kind: UInt8, _ bytes: UnsafeRawBufferPointer
   ) -> LinkSendResult {
-    guard Int(call.peer) < peers.count, let peer = peers[Int(call.peer)], peer.isUp,
-      unsafe peer.state.pointee.link == call.link
+    guard let state = unsafe byNumber.pointee.find(call.peer), unsafe state.pointee.isUp,
+      unsafe state.pointee.link == call.link
     else { return .noLink }
-    return unsafe put(peer.state, type, call.stream, kind, (call.number, 0), bytes)
+    return unsafe put(state, type, call.stream, kind, (call.number, 0), bytes)
   }
 
   // MARK: What comes
@@ -105,7 +126,17 @@ extension LinkTable {
     let call = unsafe IncomingCall(
       peer: state.pointee.number, link: state.pointee.link, number: number, stream: header.stream,
       kind: header.kind, timeout: timeout)
-    unsafe client.called(peer, call, message: UnsafeRawBufferPointer(rebasing: body[16...]))
+    let bytes = unsafe UnsafeRawBufferPointer(rebasing: body[16...])
+    guard let taker = unsafe taker.pointee,
+      unsafe taker._withUnsafeGuaranteedRef({ $0.stream }) == header.stream
+    else { return unsafe client.called(peer, call, message: bytes) }
+    let from = unsafe state.pointee.id.rawValue
+    unsafe taker._withUnsafeGuaranteedRef { unsafe $0.called(call, from: from, bytes) }
+  }
+
+  /// Has all calls on its stream told to `taker`, which is not retained.
+  package func setCallTaker(_ taker: CallTaker?) {
+    unsafe self.taker.pointee = taker.map { unsafe .passUnretained($0) }
   }
 
   func answered(
@@ -113,24 +144,26 @@ extension LinkTable {
     _ body: UnsafeRawBufferPointer
   ) {
     let number = unsafe UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
-    guard let slot = unsafe calls.find(CallID(rawValue: number)),
+    guard let slot = unsafe calls.pointee.find(CallID(rawValue: number)),
       // Nobody answers for another.
-      unsafe slot.pointee.peer == state.pointee.number, let answer = unsafe calls.remove(slot)
+      unsafe slot.pointee.peer == state.pointee.number
     else {
       unsafe counts.pointee.answersLate += 1
       return
     }
+    let owner = unsafe calls.pointee.remove(slot)
     unsafe counts.pointee.callsAnswered += 1
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: body[8...])
-    unsafe answer(header.type == .reply ? .reply(bytes) : .failed(code: header.kind, bytes))
+    unsafe tell(
+      owner, header.type == .reply ? .reply(bytes) : .failed(code: header.kind, bytes))
   }
 
   /// The link is gone: nobody will answer.
   func failCalls(of peer: UInt32) {
-    guard calls.count > 0 else { return }
-    for call in calls.calls(of: peer) {
-      guard let slot = unsafe calls.find(call) else { continue }
-      unsafe calls.remove(slot)?(.linkDown)
+    guard unsafe calls.pointee.count > 0 else { return }
+    for call in unsafe calls.pointee.calls(of: peer) {
+      guard let slot = unsafe calls.pointee.find(call) else { continue }
+      tell(unsafe calls.pointee.remove(slot), .linkDown)
     }
   }
 
@@ -138,13 +171,11 @@ extension LinkTable {
 
   /// One timer of the loop's serves all calls.
   private func armCallTimer(at tick: UInt64) {
-    calls.armed = tick
+    unsafe calls.pointee.armed = tick
     let now = loop.turnTime / 1_000_000
     let delay = tick > now ? tick - now : 1
     if let timer = callTimer, loop.rearmTimer(timer, afterMilliseconds: delay) { return }
-    callTimer = loop.startTimer(afterMilliseconds: delay) { [weak self] in
-      self?.endOverdueCalls()
-    }
+    callTimer = loop.startTimer(afterMilliseconds: delay) { self.endOverdueCalls() }
   }
 
   func stopCallTimer() {
@@ -154,22 +185,24 @@ extension LinkTable {
 
   private func endOverdueCalls() {
     callTimer = nil
-    calls.armed = .max
-    calls.wheel.advance(to: loop.turnTime / 1_000_000)
-    while let slot = unsafe calls.popDue() {
+    unsafe calls.pointee.armed = .max
+    unsafe calls.pointee.wheel.advance(to: loop.turnTime / 1_000_000)
+    while let slot = unsafe calls.pointee.popDue() {
       unsafe counts.pointee.callsTimedOut += 1
       let number = unsafe Int(slot.pointee.peer)
       let link = unsafe slot.pointee.link
       let stream = unsafe slot.pointee.stream
-      let index = UInt64(unsafe slot - calls.slots)
+      let index = UInt64(unsafe slot - calls.pointee.slots)
       let call = unsafe UInt64(slot.pointee.generation) << 32 | index
-      let answer = unsafe calls.remove(slot)
+      let owner = unsafe calls.pointee.remove(slot)
       if let peer = peers[number], peer.isUp, unsafe peer.state.pointee.link == link {
         unsafe writeControl(
           peer.state, RecordHeader(.cancel, stream: stream, word: call), orElse: { _ in })
       }
-      answer?(.timedOut)
+      tell(owner, .timedOut)
     }
-    if let next = calls.wheel.nextDeadline(), next < calls.armed { armCallTimer(at: next) }
+    if let next = unsafe calls.pointee.wheel.nextDeadline(), unsafe next < calls.pointee.armed {
+      armCallTimer(at: next)
+    }
   }
 }

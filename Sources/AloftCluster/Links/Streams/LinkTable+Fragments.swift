@@ -38,7 +38,7 @@ extension LinkTable {
   ) -> WireFault? {
     let part = unsafe FragmentHeader(body.baseAddress!)
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: body.dropFirst(FragmentHeader.bytes))
-    guard let type = RecordType(rawValue: part.type), type.isOfStream, type != .fragment,
+    guard let type = RecordType(rawValue: part.type), type.maySplit,
       bytes.count > 0, Int(part.total) >= type.extensionBytes,
       Int(part.total) - type.extensionBytes <= options.messageMax,
       Int(part.offset) + bytes.count <= Int(part.total)
@@ -119,7 +119,7 @@ extension LinkTable {
       word: header.word)
     let bytes = unsafe UnsafeRawBufferPointer(
       start: assembly.header.pointee.bytes, count: count)
-    unsafe deliver(peer, state, whole, bytes)
+    unsafe deliver(peer, state, whole, bytes, holder: assembly)
     MessageBlock.release(assembly)
   }
 }

@@ -122,6 +122,7 @@ extension LinkTable {
       if unsafe loop.write(state.pointee.connection, bytes) == .accepted {
         unsafe counts.pointee.bytesSent += UInt64(count)
         unsafe state.pointee.staged = 0
+        unsafe state.pointee.openMax = 0
         return
       }
     }
@@ -129,6 +130,7 @@ extension LinkTable {
     unsafe state.pointee.staging = nil
     unsafe state.pointee.staged = 0
     unsafe state.pointee.stagingMax = 0
+    unsafe state.pointee.openMax = 0
     unsafe transmit(state, block)
   }
 
@@ -234,11 +236,11 @@ extension LinkTable {
     let header = RecordHeader(
       waiting.type, length: waiting.count, kind: waiting.kind, stream: number,
       word: waiting.sequence)
-    guard unsafe write(state, header, nil, waiting.block, from: 0, count: waiting.count) else {
+    guard unsafe write(state, header, nil, waiting, from: 0, count: waiting.count) else {
       return false
     }
     unsafe spend(stream, size)
-    unsafe advance(number, stream, waiting)
+    unsafe advance(state, number, stream, waiting)
     return true
   }
 
@@ -249,8 +251,12 @@ extension LinkTable {
 
   /// A message is on its way whole. At most once, that is the end of it.
   private func advance(
-    _ number: UInt16, _ stream: UnsafeMutablePointer<OutStream>, _ waiting: Waiting
+    _ state: UnsafeMutablePointer<PeerState>, _ number: UInt16,
+    _ stream: UnsafeMutablePointer<OutStream>, _ waiting: Waiting
   ) {
+    if unsafe state.pointee.waitingPosts?.address == waiting.address {
+      unsafe state.pointee.waitingPosts = nil
+    }
     unsafe stream.pointee.next = waiting.next
     unsafe stream.pointee.offset = 0
     guard !LinkStream.isAcknowledged(number) else { return }
@@ -283,7 +289,7 @@ extension LinkTable {
       word: waiting.sequence)
     let fragment = FragmentHeader(
       total: waiting.count, offset: UInt32(offset), type: waiting.type)
-    guard unsafe write(state, header, fragment, waiting.block, from: offset, count: part) else {
+    guard unsafe write(state, header, fragment, waiting, from: offset, count: part) else {
       return false
     }
     unsafe counts.pointee.fragmentsSent += 1
@@ -295,7 +301,7 @@ extension LinkTable {
       unsafe stream.pointee.isCharged = false
       unsafe state.pointee.assemblyRoom += waiting.count
       unsafe feedStarved(state)
-      unsafe advance(number, stream, waiting)
+      unsafe advance(state, number, stream, waiting)
     }
     return true
   }
@@ -314,10 +320,15 @@ extension LinkTable {
   /// where it lies.
   private func write(
     _ state: UnsafeMutablePointer<PeerState>, _ header: RecordHeader, _ fragment: FragmentHeader?,
-    _ block: MessageBlock, from offset: Int, count: Int
+    _ waiting: Waiting, from offset: Int, count: Int
   ) -> Bool {
+    // What stands before goes with the first part.
+    let lead = offset == 0 ? waiting.leadBytes : 0
+    let count = count - lead
+    let offset = offset == 0 ? 0 : offset - waiting.leadBytes
     let isGathered = count <= Self.gatheredMax
-    let headerBytes = RecordHeader.bytes + (fragment == nil ? 0 : FragmentHeader.bytes)
+    let recordBytes = RecordHeader.bytes + (fragment == nil ? 0 : FragmentHeader.bytes)
+    let headerBytes = recordBytes + lead
     let size = headerBytes + (isGathered ? count : 0)
     guard
       unsafe state.pointee.staged + size <= state.pointee.stagingMax || hasRoom(state, size)
@@ -327,9 +338,10 @@ extension LinkTable {
       + state.pointee.staged
     unsafe header.store(to: start)
     if let fragment { unsafe fragment.store(to: start + RecordHeader.bytes) }
+    unsafe (start + recordBytes).copyMemory(from: waiting.lead, byteCount: lead)
     unsafe state.pointee.staged += size
     let body = unsafe UnsafeRawBufferPointer(
-      start: block.header.pointee.bytes + offset, count: count)
+      start: waiting.block.header.pointee.bytes + offset, count: count)
     if isGathered {
       if count > 0 {
         unsafe (start + headerBytes).copyMemory(from: body.baseAddress!, byteCount: count)
@@ -337,8 +349,9 @@ extension LinkTable {
       return true
     }
     unsafe flushStaging(state)
-    MessageBlock.retain(block)
-    unsafe transmit(state, loop.messages.allocate(slice: body, of: block))
+    let holder = waiting.holder
+    MessageBlock.retain(holder)
+    unsafe transmit(state, loop.messages.allocate(slice: body, of: holder))
     return true
   }
 
@@ -412,6 +425,10 @@ extension LinkTable {
   ) -> Bool {
     let queued = unsafe Int(stream.pointee.queuedBytes)
     if LinkStream.isAcknowledged(number) { return queued <= options.unacknowledgedMax / 2 }
+    // What waits is many small messages: the rest of them keeps the link busy meanwhile.
+    if unsafe state.pointee.waitingPosts?.address == stream.pointee.last, queued > 0 {
+      return queued <= options.postsWaitingMax / 2
+    }
     return unsafe !state.pointee.isBlocked && queued == 0
       && stream.pointee.credit >= state.pointee.windowOut / 2
   }

@@ -48,7 +48,8 @@ extension LinkTable {
     guard peer.isUp else { return nil }
     var taken = 0
     while taken < bytes.count {
-      let part = min(bytes.count - taken, Self.gatheredMax - 64)
+      let whole = unsafe peer.state.pointee.wholeMax - RecordHeader.bytes
+      let part = min(bytes.count - taken, whole)
       let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[taken..<taken + part])
       guard unsafe put(peer.state, .message, stream, kind, (0, 0), piece) == .accepted else {
         break
@@ -67,7 +68,9 @@ extension LinkTable {
     let length = type.extensionBytes &+ bytes.count
     let size = RecordHeader.bytes &+ length
     let stream = unsafe state.pointee.out.find(number)
-    guard size <= Self.gatheredMax, unsafe stream.pointee.isClear && stream.pointee.credit >= size,
+    guard
+      unsafe size <= state.pointee.wholeMax && stream.pointee.isClear
+        && stream.pointee.credit >= size,
       !LinkStream.isAcknowledged(number),
       unsafe state.pointee.staged &+ size <= state.pointee.stagingMax || hasRoom(state, size)
     else { return unsafe putSlowly(state, type, number, kind, words, bytes) }
@@ -129,12 +132,7 @@ extension LinkTable {
     let stream = unsafe state.pointee.out.find(number)
     let length = type.extensionBytes + bytes.count
     guard unsafe mayWait(state, stream, type, length, isAcknowledged: isAcknowledged) else {
-      unsafe counts.pointee.wouldBlocks += 1
-      if unsafe !stream.pointee.isAwaited {
-        unsafe stream.pointee.isAwaited = true
-        unsafe state.pointee.awaited.append(number)
-      }
-      return .wouldBlock
+      return unsafe refuse(state, number, stream)
     }
     let block = MessageBlock.allocate(count: length)
     let memory = unsafe block.header.pointee.bytes
@@ -159,10 +157,14 @@ extension LinkTable {
     _ type: RecordType, _ length: Int, isAcknowledged: Bool
   ) -> Bool {
     let queued = unsafe Int(stream.pointee.queuedBytes)
-    let bound = isAcknowledged ? options.unacknowledgedMax : options.creditBytes
+    let bound =
+      isAcknowledged
+      ? options.unacknowledgedMax
+      : type == .post ? options.postsWaitingMax : options.creditBytes
     if queued == 0 {
       let isAnswer = type == .reply || type == .failure
-      return isAcknowledged || isAnswer || RecordHeader.bytes + length > Self.gatheredMax
+      return unsafe isAcknowledged || isAnswer
+        || RecordHeader.bytes + length > state.pointee.wholeMax
     }
     return queued + length <= bound
   }

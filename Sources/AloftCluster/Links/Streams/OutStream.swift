@@ -49,7 +49,16 @@ struct Waiting {
   }
 
   var address: UInt { unsafe UInt(bitPattern: block.header) }
-  var count: Int { unsafe Int(block.header.pointee.count) }
+  /// Bytes that stand before the block's own, if those lie elsewhere: the extension of a post.
+  var leadBytes: Int { unsafe block.header.pointee.region == 0 ? 0 : 16 }
+  var lead: UnsafeMutableRawPointer { unsafe block.address + MessageBlock.headerBytes }
+  /// Of all that goes on the wire behind the header.
+  var count: Int { unsafe leadBytes + Int(block.header.pointee.count) }
+  /// Who holds the block's bytes.
+  var holder: MessageBlock {
+    unsafe block.header.pointee.region == 0
+      ? block : MessageBlock(address: block.header.pointee.region)
+  }
 
   var next: UInt {
     get { unsafe block.header.pointee.link }
@@ -62,6 +71,15 @@ struct Waiting {
       ?? .message
   }
   var kind: UInt8 { unsafe UInt8(truncatingIfNeeded: block.header.pointee.tag) }
+
+  /// So many messages: of a block of posts, one for each time that it grew.
+  var messages: Int { type == .posts ? unsafe Int(block.header.pointee.arrived) : 1 }
+
+  /// A block of posts has one more.
+  func grow(by bytes: Int) {
+    unsafe block.header.pointee.count &+= UInt32(truncatingIfNeeded: bytes)
+    unsafe block.header.pointee.arrived &+= 1
+  }
 
   func name(_ type: RecordType, kind: UInt8, sequence: UInt64) {
     unsafe block.header.pointee.tag = sequence << 16 | UInt64(type.rawValue) << 8 | UInt64(kind)

@@ -50,32 +50,36 @@ final class LinkConnection {
 /// Hands a connection's events to its table.
 final class LinkHandler: ConnectionHandler, @unchecked Sendable {
   // @unchecked: set before the first event, and used on the table's loop alone.
-  weak var table: LinkTable?
+  /// Nil when it has ended. Not `weak`: an object to which there is a weak reference pays for it
+  /// whenever it is retained.
+  unowned(unsafe) var table: LinkTable?
 
   /// Bytes that the connection may owe its socket. Small, since what is behind them waits: fairness
   /// is made before.
   static let queuedMax: UInt32 = 512 << 10
 
-  init() {
+  init(connectTimeout: UInt32) {
     var settings = ConnectionSettings()
     settings.queuedMax = Self.queuedMax
     settings.lowWater = Self.queuedMax / 4
     // A link always reads: two sides that waited for each other to read would wait for ever. What
     // comes is bounded by credit.
     settings.highWater = .max
-    settings.connectTimeout = 5_000
+    settings.connectTimeout = connectTimeout
     // The failure detector decides about silence, not the connection.
     settings.stallTimeout = 0
     super.init(settings: settings)
   }
 
-  override func opened(_ id: ConnectionID) { table?.opened(id) }
+  override func opened(_ id: ConnectionID) { unsafe table?.opened(id) }
   override func received(_ id: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
-    guard let table else { return }
+    guard let table = unsafe table else { return }
     unsafe table.receivedBytes(id, bytes)
   }
-  override func ended(_ id: ConnectionID) { table?.peerEnded(id) }
-  override func writable(_ id: ConnectionID) { table?.connectionWritable(id) }
+  override func ended(_ id: ConnectionID) { unsafe table?.peerEnded(id) }
+  override func writable(_ id: ConnectionID) { unsafe table?.connectionWritable(id) }
   override func draining(_ id: ConnectionID) {}
-  override func closed(_ id: ConnectionID, _ reason: CloseReason) { table?.closed(id, reason) }
+  override func closed(_ id: ConnectionID, _ reason: CloseReason) {
+    unsafe table?.closed(id, reason)
+  }
 }

@@ -14,8 +14,11 @@ package final class LinkPeer: @unchecked Sendable {
   /// The client's own.
   package var context: UInt = 0
   let state: UnsafeMutablePointer<PeerState>
-  weak var heartbeats: LinkConnection?
+  /// Until it ends.
+  var heartbeats: LinkConnection?
   var heartbeatAttempts: UInt32 = 0
+  /// Sent since something came.
+  var silentHeartbeats: UInt32 = 0
 
   init(_ hello: Hello, number: UInt32, address: SocketAddress?) {
     name = hello.name

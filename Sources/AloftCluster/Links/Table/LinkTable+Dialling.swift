@@ -66,8 +66,8 @@ extension LinkTable {
     dials[number]?.isUnderWay = false
     let attempts = dials[number]?.attempts ?? 0
     dials[number]?.attempts = min(attempts + 1, 16)
-    dials[number]?.timer = loop.startTimer(afterMilliseconds: backoff(attempts)) { [weak self] in
-      self?.dial(number)
+    dials[number]?.timer = loop.startTimer(afterMilliseconds: backoff(attempts)) {
+      self.dial(number)
     }
   }
 
@@ -119,10 +119,10 @@ extension LinkTable {
     loop.setContext(connection.id, UInt(bitPattern: pointer))
     connection.timer = loop.startTimer(
       afterMilliseconds: UInt64(options.handshakeTimeout)
-    ) { [weak self, weak connection] in
-      guard let self, let connection, connection.isPending else { return }
+    ) {
+      guard connection.isPending else { return }
       connection.timer = nil
-      fail(connection, .timedOut)
+      self.fail(connection, .timedOut)
     }
   }
 

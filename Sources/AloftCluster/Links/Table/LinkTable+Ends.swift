@@ -54,6 +54,7 @@ extension LinkTable {
     if number == peers.count { peers.append(nil) }
     let peer = LinkPeer(hello, number: UInt32(number), address: connection.address)
     peers[number] = peer
+    unsafe byNumber.pointee.set(UInt32(number), peer.state)
     byName[hello.name] = peer
     return peer
   }
@@ -69,6 +70,8 @@ extension LinkTable {
     unsafe state.pointee.isDialledHere = connection.role == .dialler
     unsafe state.pointee.linkNumber = number
     unsafe state.pointee.frameMax = min(options.frameMax, Int(hello.frameMax))
+    unsafe state.pointee.wholeMax = unsafe min(
+      Self.gatheredMax, RecordHeader.bytes + state.pointee.frameMax)
     unsafe state.pointee.messageMax = min(options.messageMax, Int(hello.messageMax))
     unsafe state.pointee.windowOut = Int(hello.creditBytes)
     unsafe state.pointee.assemblyRoom = Int(min(hello.reassemblyMax, 1 << 40))
@@ -183,7 +186,8 @@ extension LinkTable {
       connection.phase = .over
       if connection.channel == .data { sayGoodbye(connection, reason) }
       if case .fault = reason { unsafe counts.pointee.faults += 1 }
-      loop.close(connection.id)
+      // Nobody takes what is queued for one that is silent.
+      if reason == .silent { loop.reset(connection.id) } else { loop.close(connection.id) }
       if connection.channel == .data {
         goDown(connection, reason)
       } else {
@@ -199,7 +203,7 @@ extension LinkTable {
     case .stopped: code = LinkCode.stopped
     case .fault: code = LinkCode.fault
     case .replaced, .superseded: code = LinkCode.replaced
-    case .socket, .peer, .encryption: return
+    case .socket, .peer, .encryption, .silent: return
     }
     guard let peer = connection.peer else { return }
     unsafe sayLast(peer.state, RecordHeader(.goodbye, kind: code))
@@ -230,13 +234,15 @@ extension LinkTable {
     if let staging = unsafe state.pointee.staging { MessageBlock.release(staging) }
     unsafe state.pointee.staging = nil
     unsafe state.pointee.staged = 0
+    unsafe state.pointee.openMax = 0
+    unsafe state.pointee.waitingPosts = nil
     for block in unsafe state.pointee.outbox { MessageBlock.release(block) }
     unsafe state.pointee.outbox.removeAll()
     unsafe state.pointee.out.forEach { number, stream in
       guard !LinkStream.isAcknowledged(number) else { return }
       while let waiting = unsafe stream.pointee.removeFirst() {
+        unsafe counts.pointee.dropped += UInt64(waiting.messages)
         MessageBlock.release(waiting.block)
-        unsafe counts.pointee.dropped += 1
       }
     }
     unsafe state.pointee.inward.forEach { _, stream in unsafe stream.pointee.begin() }

@@ -7,10 +7,11 @@ extension LinkTable {
     guard heartbeatTimer == nil else { return }
     heartbeatTimer = loop.startTimer(
       afterMilliseconds: UInt64(options.heartbeatInterval), period: options.heartbeatInterval
-    ) { [weak self] in self?.sendHeartbeats() }
+    ) { self.sendHeartbeats() }
   }
 
   private func sendHeartbeats() {
+    endSilentLinks()
     for case let peer? in peers where peer.isUp {
       guard let connection = peer.heartbeats, connection.phase == .up else { continue }
       // One that the last ones have not left: more would only pile up.
@@ -27,6 +28,18 @@ extension LinkTable {
         _ = unsafe session.write(bytes)
         unsafe session.takeOutput { _ = unsafe loop.write(connection.id, $0) }
       }
+    }
+  }
+
+  /// Counted in heartbeats of its own, so that a loop which stood still holds that against nobody.
+  private func endSilentLinks() {
+    guard options.silentHeartbeatsMax > 0 else { return }
+    for case let peer? in peers where peer.isUp {
+      peer.silentHeartbeats += 1
+      guard peer.silentHeartbeats > options.silentHeartbeatsMax,
+        let carrier = unsafe peer.state.pointee.carrier?.takeUnretainedValue()
+      else { continue }
+      end(carrier, .silent)
     }
   }
 
@@ -48,9 +61,7 @@ extension LinkTable {
     guard peer.isUp, !isStopped else { return }
     peer.heartbeatAttempts = min(peer.heartbeatAttempts + 1, 16)
     _ = loop.startTimer(afterMilliseconds: backoff(peer.heartbeatAttempts)) {
-      [weak self, weak peer] in
-      guard let self, let peer, unsafe peer.state.pointee.isDialledHere else { return }
-      dialHeartbeats(peer)
+      if unsafe peer.state.pointee.isDialledHere { self.dialHeartbeats(peer) }
     }
   }
 
@@ -58,6 +69,7 @@ extension LinkTable {
   func heard(_ peer: LinkPeer) {
     let now = loop.turnTime
     unsafe peer.state.pointee.lastHeard = now
+    peer.silentHeartbeats = 0
     unsafe client.heard(peer, at: now)
   }
 }

@@ -123,7 +123,7 @@ extension LinkTable {
 
   /// Counts a record's bytes against the credit that the peer was given.
   @inline(__always)
-  private func charge(_ stream: UnsafeMutablePointer<InStream>, _ length: Int) -> WireFault? {
+  func charge(_ stream: UnsafeMutablePointer<InStream>, _ length: Int) -> WireFault? {
     unsafe stream.pointee.received &+= UInt64(RecordHeader.bytes &+ length)
     let open = unsafe stream.pointee.received &- stream.pointee.granted
     return open > UInt64(options.creditBytes) ? .credit : nil
@@ -194,15 +194,28 @@ extension LinkTable {
   /// Tells of a whole message, of whatever type.
   func deliver(
     _ peer: LinkPeer, _ state: UnsafeMutablePointer<PeerState>, _ header: RecordHeader,
-    _ body: UnsafeRawBufferPointer
+    _ body: UnsafeRawBufferPointer, holder: MessageBlock? = nil
   ) {
     unsafe counts.pointee.messagesReceived &+= 1
     switch header.type {
     case .call: unsafe called(peer, state, header, body)
+    case .post: unsafe posted(peer, header, body, holder)
     case .reply, .failure: unsafe answered(state, header, body)
     default:
       unsafe client.received(peer, stream: header.stream, kind: header.kind, message: body)
     }
+  }
+
+  private func posted(
+    _ peer: LinkPeer, _ header: RecordHeader, _ body: UnsafeRawBufferPointer,
+    _ holder: MessageBlock?
+  ) {
+    let mailbox = unsafe UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
+    let tag = unsafe UInt64(littleEndian: body.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    let bytes = unsafe UnsafeRawBufferPointer(rebasing: body[16...])
+    var reader = unsafe PostReader(
+      Post(mailbox: mailbox, tag: tag, priority: header.kind & 3, bytes, holder: holder))
+    unsafe client.posted(peer, stream: header.stream, &reader)
   }
 
   /// Records other than messages.
@@ -212,7 +225,8 @@ extension LinkTable {
     _ header: RecordHeader, _ body: UnsafeRawBufferPointer
   ) -> WireFault? {
     switch header.type {
-    case .message, .call, .reply, .failure, .fragment:
+    case .posts: return unsafe posts(peer, state, header, body)
+    case .message, .call, .reply, .failure, .fragment, .post:
       let stream = unsafe state.pointee.inward.find(header.stream)
       return unsafe streamRecord(peer, state, stream, header, body)
     case .credit: return unsafe credited(state, header)

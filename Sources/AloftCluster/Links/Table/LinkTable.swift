@@ -7,14 +7,16 @@ import AloftQueue
 ///
 /// All of it lives on one event loop, the home, and every call is made there; other threads come
 /// through `EventLoop.executeUnrefused`. Nothing blocks. The client is not retained: it calls
-/// `stop` before it goes.
+/// `stop` before it goes, and until then the loop's timers keep the table.
 @safe
 package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   // @unchecked: for closures that go to the loop, where alone it is used.
   package let loop: EventLoop
   package let options: LinkOptions
   unowned(unsafe) let client: any LinkClient
-  let handler = LinkHandler()
+  /// Who takes calls in the client's place. It outlives the links, or is taken away before.
+  let taker: UnsafeMutablePointer<Unmanaged<CallTaker>?>
+  let handler: LinkHandler
   /// Drawn anew by each table: the same node after a restart is another life.
   package let life: UInt64
   var keys: ClusterKeys
@@ -28,7 +30,10 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   /// 256 places: the peer with that number, of the latest incarnation that was met.
   let byID: UnsafeMutablePointer<UnsafeMutablePointer<PeerState>?>
   let counts: UnsafeMutablePointer<LinkStatistics>
-  let calls: CallTable
+  /// Behind a pointer, as a peer's state.
+  let calls: UnsafeMutablePointer<CallTable>
+  /// The states of `peers`, for whom a reference would cost too much.
+  let byNumber: UnsafeMutablePointer<PeerNumbers>
   var peers: [LinkPeer?] = []
   var byName: [String: LinkPeer] = [:]
   var dials: [UInt32: Dial] = [:]
@@ -63,6 +68,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     try options.check()
     self.loop = loop
     self.options = options
+    handler = LinkHandler(connectTimeout: options.connectTimeout)
     unsafe self.client = client
     keys = try ClusterKeys(options.keys)
     tls = if let given = options.tls { try TLSContext(given) } else { nil }
@@ -76,15 +82,26 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     unsafe byID.initialize(repeating: nil, count: 256)
     unsafe counts = .allocate(capacity: 1)
     unsafe counts.initialize(to: LinkStatistics())
-    calls = CallTable(capacity: options.callsMax, now: loop.turnTime)
+    unsafe taker = .allocate(capacity: 1)
+    unsafe taker.initialize(to: nil)
+    unsafe calls = .allocate(capacity: 1)
+    unsafe calls.initialize(to: CallTable(capacity: options.callsMax, now: loop.turnTime))
+    unsafe byNumber = .allocate(capacity: 1)
+    unsafe byNumber.initialize(to: PeerNumbers())
     super.init()
-    handler.table = self
+    unsafe handler.table = self
   }
 
   deinit {
+    unsafe handler.table = nil
     unsafe byID.deallocate()
     unsafe counts.deinitialize(count: 1)
     unsafe counts.deallocate()
+    unsafe calls.deinitialize(count: 1)
+    unsafe calls.deallocate()
+    unsafe taker.deallocate()
+    unsafe byNumber.deinitialize(count: 1)
+    unsafe byNumber.deallocate()
   }
 
   package override func turnEnds() { flushDirty() }
@@ -188,6 +205,7 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
     }
     byName[peer.name] = nil
     peers[Int(unsafe state.pointee.number)] = nil
+    unsafe byNumber.pointee.set(state.pointee.number, nil)
     if unsafe byID[Int(peer.id.rawValue)] == state { unsafe byID[Int(peer.id.rawValue)] = nil }
     if undelivered > 0 { unsafe client.undelivered(peer, messages: undelivered) }
   }

@@ -2,6 +2,42 @@ import AloftEngine
 import AloftMembership
 import AloftQueue
 
+/// Peers' states by their places in the table.
+@safe
+struct PeerNumbers: ~Copyable {
+  private var places: UnsafeMutablePointer<UnsafeMutablePointer<PeerState>?>
+  private var capacity = 16
+
+  init() {
+    unsafe places = .allocate(capacity: 16)
+    unsafe places.initialize(repeating: nil, count: 16)
+  }
+
+  deinit { unsafe places.deallocate() }
+
+  @inline(__always)
+  func find(_ number: UInt32) -> UnsafeMutablePointer<PeerState>? {
+    Int(number) < capacity ? unsafe places[Int(number)] : nil
+  }
+
+  mutating func set(_ number: UInt32, _ state: UnsafeMutablePointer<PeerState>?) {
+    while Int(number) >= capacity { grow() }
+    unsafe places[Int(number)] = unsafe state
+  }
+}
+
+extension PeerNumbers {
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<UnsafeMutablePointer<PeerState>?>.allocate(
+      capacity: capacity * 2)
+    unsafe larger.update(from: places, count: capacity)
+    unsafe (larger + capacity).initialize(repeating: nil, count: capacity)
+    unsafe places.deallocate()
+    unsafe places = unsafe larger
+    capacity *= 2
+  }
+}
+
 /// What a message to or from a peer touches, in one place behind one pointer: class properties
 /// would pay for an exclusivity check at each access.
 @safe
@@ -22,6 +58,18 @@ struct PeerState: ~Copyable {
   var staged = 0
   /// Room in `staging`; 0 while nothing can be sent, so that one comparison tells all.
   var stagingMax = 0
+  // A record of posts that is open for more. It is the last in `staging` as long as `staged` is
+  // where it ends.
+  var openEnd = 0
+  var openStart = 0
+  /// Where it has to end; 0 when there is none.
+  var openMax = 0
+  var openStream: UInt16 = 0
+  /// The mailbox that its last message is for.
+  var openMailbox: UInt64 = 0
+  /// The block of posts that was the last to be begun, as long as it waits; and its last mailbox.
+  var waitingPosts: Waiting?
+  var waitingMailbox: UInt64 = 0
   /// Asked to be told of the turn's end.
   var isDirty = false
   /// Blocks that the connection had no room for.
@@ -29,6 +77,8 @@ struct PeerState: ~Copyable {
   var isBlocked = false
   /// What was agreed: most payload bytes of a record and bytes of a message, and the peer's room.
   var frameMax = 0
+  /// Bytes of a record that is written into the staging block as it is sent.
+  var wholeMax = 0
   var messageMax = 0
   var windowOut = 0
   var assemblyRoom = 0

@@ -1,6 +1,6 @@
 /// What a record on a link is. The numbers are on the wire and are never given another meaning.
 enum RecordType: UInt8 {
-  /// A message of a stream; these five take a sequence number and credit.
+  /// A message of a stream; the first five and the last two take sequence numbers and credit.
   case message = 1
   /// 16 bytes more of header: the call's number, and milliseconds until nobody waits any more.
   case call = 2
@@ -24,18 +24,29 @@ enum RecordType: UInt8 {
   case epoch = 11
   /// `kind`: why the sender closes.
   case goodbye = 12
+  /// A message for a mailbox; 16 bytes more of header: the mailbox and the message's tag. The kind
+  /// is its priority.
+  case post = 13
+  /// Many such, small ones, one behind the other (`PostHeader`). The sequence number is the
+  /// first's, and each has the next.
+  case posts = 14
 
   /// Bytes between the header and the payload.
   var extensionBytes: Int {
     switch self {
-    case .call, .fragment: 16
+    case .call, .fragment, .post: 16
     case .reply, .failure: 8
     default: 0
     }
   }
 
   /// Whether it is of a stream: it has a sequence number and costs credit.
-  var isOfStream: Bool { rawValue <= RecordType.fragment.rawValue }
+  var isOfStream: Bool {
+    rawValue <= RecordType.fragment.rawValue || rawValue >= RecordType.post.rawValue
+  }
+
+  /// Whether a large one of it travels in fragments.
+  var maySplit: Bool { isOfStream && self != .fragment && self != .posts }
 }
 
 /// The first 16 bytes of a record, little-endian like all of a link:
