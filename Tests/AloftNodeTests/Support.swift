@@ -14,13 +14,13 @@ final class TestNode: Sendable {
 
   init(
     _ name: String, seeds: [SocketAddress], data: String, key: [UInt8] = TestNode.key,
-    eventLoops: Int = 1
+    eventLoops: Int = 1, timing: NodeOptions.Timing = .fast
   ) async throws {
     runtime = try Runtime(.init(eventLoops: eventLoops, connectionsMax: 256))
     events = Events()
     var options = NodeOptions(name: name, keys: [key], data: data)
     options.seeds = seeds
-    options.timing = .fast
+    options.timing = timing
     do {
       node = try await runtime.join(options, within: .seconds(20)) { [events] in events.add($0) }
     } catch {
@@ -76,7 +76,7 @@ func eventually(
 
 /// Some nodes that are one cluster.
 func withCluster(
-  _ names: [String], eventLoops: Int = 1,
+  _ names: [String], eventLoops: Int = 1, timing: NodeOptions.Timing = .fast,
   _ body: ([TestNode], DataDirectories) async throws -> Void
 ) async throws {
   let data = try DataDirectories()
@@ -86,7 +86,9 @@ func withCluster(
       var seeds: [SocketAddress] = []
       if let first = nodes.first { seeds = [await first.node.address] }
       nodes.append(
-        try await TestNode(name, seeds: seeds, data: data[name], eventLoops: eventLoops))
+        try await TestNode(
+          name, seeds: seeds, data: data[name], eventLoops: eventLoops,
+          timing: timing))
     }
     let all = nodes
     for node in all {

@@ -31,9 +31,10 @@ final class ChaosLoad: @unchecked Sendable {
   private var audited = 0
   let sink: ChaosSink
 
+  /// The first word of a call. Those of other scenarios begin with small numbers.
   private enum Kind {
-    static let call: UInt8 = 1
-    static let audit: UInt8 = 2
+    static let call: UInt64 = 0xC4A0_5000_0000_0001
+    static let audit: UInt64 = 0xC4A0_5000_0000_0002
   }
 
   init(_ node: Node, _ runtime: Runtime, _ sink: ChaosSink) {
@@ -85,10 +86,10 @@ final class ChaosLoad: @unchecked Sendable {
     try? await node.eventLoop.run { [self] in others = all }
   }
 
-  private func body(_ kind: UInt8, _ number: UInt32) -> [UInt8] {
+  private func body(_ kind: UInt64, _ number: UInt32) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 64)
-    bytes[0] = kind
     bytes.withUnsafeMutableBytes {
+      $0.storeBytes(of: kind, as: UInt64.self)
       $0.storeBytes(of: life, toByteOffset: 8, as: UInt64.self)
       $0.storeBytes(of: number, toByteOffset: 16, as: UInt32.self)
     }
@@ -115,7 +116,7 @@ final class ChaosLoad: @unchecked Sendable {
   /// On the node's loop. False when the call is none of these.
   func answer(_ call: Node.IncomingCall, _ bytes: RawSpan) -> Bool {
     guard bytes.byteCount >= 64 else { return false }
-    let kind = unsafe bytes.unsafeLoad(as: UInt8.self)
+    let kind = unsafe bytes.unsafeLoadUnaligned(as: UInt64.self)
     let caller = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self)
     switch kind {
     case Kind.call:

@@ -41,7 +41,7 @@ final class SessionWork: @unchecked Sendable {
       load.withLock { $0 = fresh }
       return await fresh.fill(numbers[0])
     case ("load", 1): return try await current().begin(writers: numbers[0])
-    case ("unload", 0): return try await current().end()
+    case ("rest", 0): return try await current().end()
     case ("mark", 1): return try await current().mark(numbers[0])
     case ("sweep", 1): return try await current().sweep(since: UInt64(numbers[0]))
     case ("verify", 0): return try await current().verify()

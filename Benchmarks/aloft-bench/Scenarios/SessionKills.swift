@@ -109,7 +109,7 @@ struct SessionKills {
 
   /// How many there are, can be read, have lost something, and have what nobody wrote.
   func verify() throws -> (acknowledged: Int, sessions: Int, there: Int, lost: Int, strange: Int) {
-    let loaded = try client.order("unload", "loaded")
+    let loaded = try client.order("rest", "loaded")
     let numbers = try client.order("verify", "verified").dropFirst().compactMap { Int($0) }
     return (Int(loaded[1]) ?? 0, numbers[0], numbers[1], numbers[2], numbers[3])
   }
