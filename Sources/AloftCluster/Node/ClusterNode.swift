@@ -206,6 +206,8 @@ package final class ClusterNode: @unchecked Sendable {
     isStopped = true
     if let tickTimer { loop.cancelTimer(tickTimer) }
     for probe in probes.values { probe.end() }
+    // What they would tell keeps this node.
+    probes = [:]
     names.detach()
     sessions.stop()
     for gateway in gateways.values { close(gateway) }
