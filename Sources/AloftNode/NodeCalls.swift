@@ -110,8 +110,7 @@ final class NodeCalls: CallTaker, @unchecked Sendable {
   @inline(never)
   private func setLimit(_ limit: Duration) {
     self.limit = limit
-    let seconds = Double(limit.components.seconds) + Double(limit.components.attoseconds) / 1e18
-    milliseconds = UInt32(max(1, min(seconds * 1_000, 4e9)))
+    milliseconds = limit.limitMilliseconds
   }
 
   @inline(never)
@@ -234,5 +233,13 @@ final class NodeCalls: CallTaker, @unchecked Sendable {
     unsafe links._withUnsafeGuaranteedRef {
       _ = unsafe $0.fail(call, code: code, UnsafeRawBufferPointer(start: nil, count: 0))
     }
+  }
+}
+
+extension Duration {
+  /// A time limit in milliseconds: one at least, some 46 days at most.
+  var limitMilliseconds: UInt32 {
+    let seconds = Double(components.seconds) + Double(components.attoseconds) / 1e18
+    return UInt32(max(1, min(seconds * 1_000, 4e9)))
   }
 }

@@ -39,7 +39,7 @@ public struct Sessions: Sendable {
     idleTimeout: Duration? = nil, options: SessionOptions = SessionOptions()
   ) async throws -> Session {
     var options = options
-    if let idleTimeout { options.idleTimeoutMs = Self.milliseconds(idleTimeout) }
+    if let idleTimeout { options.idleTimeoutMs = idleTimeout.limitMilliseconds }
     let id = try await newID(name)
     let operation = SessionOperation.create(
       options, name: name.map { Array($0.utf8) } ?? [], state: state)
@@ -101,14 +101,8 @@ public struct Sessions: Sendable {
 
   static func newKey() -> UInt64 { UInt64.random(in: 1...UInt64.max) }
 
-  static func milliseconds(_ duration: Duration) -> UInt32 {
-    let parts = duration.components
-    let seconds = Double(parts.seconds) + Double(parts.attoseconds) / 1e18
-    return UInt32(max(1, min(seconds * 1_000, 4e9)))
-  }
-
   func deadline() -> UInt64 {
-    ClusterNode.monotonicNow() + UInt64(Self.milliseconds(patience)) * 1_000_000
+    ClusterNode.monotonicNow() + UInt64(patience.limitMilliseconds) * 1_000_000
   }
 
   private func keys() async throws -> SessionKeys {
