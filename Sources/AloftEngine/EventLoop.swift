@@ -186,6 +186,8 @@ package final class EventLoop: @unchecked Sendable {
     workers.loopEnded()
     for pool in unsafe hot.pointee.pools { pool.home?.loopEnded() }
     unsafe hot.pointee.pools.removeAll()
+    // What timers keep often keeps this loop in turn.
+    withExtendedLifetime(unsafe hot.pointee.timers.removeAll()) {}
     // Nobody else serves what comes late before this thread is through with its own.
     _ = servingLate.exchange(true, ordering: .sequentiallyConsistent)
     ended.store(true, ordering: .sequentiallyConsistent)

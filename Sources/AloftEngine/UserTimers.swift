@@ -66,6 +66,17 @@ struct UserTimers: ~Copyable {
     count -= 1
   }
 
+  /// No timer fires any more: hands out what was to be called, to be let go of. IDs are stale then.
+  mutating func removeAll() -> [() -> Void] {
+    var actions: [() -> Void] = []
+    for index in entries.indices {
+      guard let action = entries[index].action else { continue }
+      actions.append(action)
+      remove(UInt32(index))
+    }
+    return actions
+  }
+
   func find(_ id: TimerID) -> UInt32? {
     let index = id.index
     guard index > 0, index < entries.count, entries[Int(index)].generation == id.generation,

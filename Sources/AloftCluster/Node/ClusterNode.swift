@@ -62,12 +62,13 @@ package final class ClusterNode: @unchecked Sendable {
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
-    unsafe counts = .allocate(capacity: 1)
-    unsafe counts.initialize(to: NodeStatistics())
     store = try NodeStore(options.directory)
     let former = try store.read()
     address = options.listen
     self.names = try RemoteNames(names, loop)
+    // Not before what may throw: `deinit` frees it, and is not run for half a node.
+    unsafe counts = .allocate(capacity: 1)
+    unsafe counts.initialize(to: NodeStatistics())
     var seed: UInt64 = 0
     unsafe withUnsafeMutableBytes(of: &seed) { bytes in
       for index in bytes.indices { unsafe bytes[index] = UInt8.random(in: 0...255) }
@@ -236,13 +237,12 @@ package final class ClusterNode: @unchecked Sendable {
     release()
   }
 
-  /// The links' sockets close by and by, and tell of it; they don't keep whom they tell.
+  /// The links' sockets close by and by, and tell of it. They don't keep whom they tell: a timer
+  /// does, until the last is closed or the loop ends.
   private func release() {
-    if links.hasEnded {
-      keeper = nil
-    } else {
-      _ = loop.startTimer(afterMilliseconds: 5, period: 0, beyondLimit: true) { self.release() }
-    }
+    keeper = nil
+    if links.hasEnded { return }
+    _ = loop.startTimer(afterMilliseconds: 5, period: 0, beyondLimit: true) { self.release() }
   }
 }
 
