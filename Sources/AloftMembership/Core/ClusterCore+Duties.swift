@@ -82,10 +82,14 @@ extension ClusterCore {
       members: state.members, log: logMembers, leader: identity.id, gone: gone,
       ready: Set(state.members.filter { duties.isReady($0) }.map(\.id)),
       votersMax: options.votersMax,
-      // Beats that came to nothing within a lease's time, or in a hurry.
-      heard: Set(logMembers.map(\.id).filter { lease.answers($0, within: 8) }))
+      heard: Set(logMembers.map(\.id).filter(answers)))
     guard let change = plan.next else { return }
     act(.changeLog(change, token: duties.addLogChange()))
+  }
+
+  /// Not if beats came to nothing within a lease's time, or in a hurry; nor if it was found dead.
+  private func answers(_ id: NodeID) -> Bool {
+    lease.answers(id, within: 8) && !detector.isConvicted(id)
   }
 
   /// Who is about to go, or is a witness, doesn't lead if another can.

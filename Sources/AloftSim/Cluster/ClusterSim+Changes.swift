@@ -50,8 +50,9 @@ extension ClusterSim {
   }
 
   /// Of every configuration that may hold, most voters are left without this one's disk; also of
-  /// what a leader may make of it before it knows of the loss: with this one, and without those who
-  /// are down or going. More is not to be asked of anybody.
+  /// what a leader may make of it before it knows of the loss: with this one, and without some of
+  /// those who are down or going, at worst those who would come back. More is not to be asked of
+  /// anybody.
   private func mayLose(_ node: SimNode) -> Bool {
     guard let id = node.disk.identity?.id else { return isFounded }
     guard let (index, members) = configuration else { return false }
@@ -67,8 +68,8 @@ extension ClusterSim {
     }
     return configurations.allSatisfy { members in
       let voters = Set(members.filter { $0.role == .voter }.map(\.id))
-      let up = voters.filter { state[$0]?.status == .up }
-      return isBorne(voters) && isBorne(voters.union([id])) && isBorne(up.union([id]))
+      let left = voters.filter { state[$0]?.status == .up || lost.contains($0) }
+      return isBorne(voters) && isBorne(voters.union([id])) && isBorne(left.union([id]))
     }
   }
 
