@@ -32,6 +32,7 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftSessionClient", targets: ["AloftSessionClient"]),
     .library(name: "AloftService", targets: ["AloftService"]),
     .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
@@ -134,6 +135,12 @@ let package = Package(
     .target(
       name: "AloftNode",
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
+      swiftSettings: strict),
+
+    // Uses a cluster's sessions from outside of it.
+    .target(
+      name: "AloftSessionClient",
+      dependencies: ["Aloft", "AloftCluster", "AloftEngine", "AloftNode"] + logic,
       swiftSettings: strict),
 
     // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
@@ -257,6 +264,10 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftSessionClientTests",
+      dependencies: ["Aloft", "AloftNode", "AloftSessionClient", "aloft-node"],
       swiftSettings: tested),
     .testTarget(
       name: "AloftServiceTests",

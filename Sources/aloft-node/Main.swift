@@ -13,5 +13,6 @@ struct AloftNodeCommand: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, StatusCommand.self, MembersCommand.self, SlotsCommand.self,
       DrainCommand.self, UndrainCommand.self, ReloadCommand.self, LeaveCommand.self,
+      TokenCommand.self,
     ])
 }

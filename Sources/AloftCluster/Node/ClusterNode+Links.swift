@@ -13,6 +13,8 @@ package enum NodeStream {
   static let sessions: UInt16 = 6
   /// Acknowledged: the last change of slots that the sender knows of.
   static let epochs: UInt16 = LinkStream.acknowledged | 1
+  /// Acknowledged, the application's: 256 of them.
+  static let applications: UInt16 = LinkStream.acknowledged | 0x100
 }
 
 /// What comes on them.
@@ -26,6 +28,7 @@ enum NodeKind {
   static let write: UInt8 = 6
   static let query: UInt8 = 7
   static let epoch: UInt8 = 9
+  static let application: UInt8 = 10
 }
 
 extension ClusterNode: LinkClient {
@@ -117,6 +120,9 @@ extension ClusterNode: LinkClient {
       unsafe log?.receive(from: peer.id, message: message)
     case NodeKind.names: unsafe names.received(peer, message)
     case NodeKind.epoch: unsafe sessions.announced(peer, message)
+    case NodeKind.application:
+      guard stream & ~0xFF == NodeStream.applications else { return }
+      unsafe onMessage?(peer.id, UInt8(truncatingIfNeeded: stream), message)
     default: break
     }
   }
@@ -153,7 +159,11 @@ extension ClusterNode: ReplicatedLogClient {
       return happened(.logEnded(reason: "the snapshot is damaged, or of a later version"))
     }
     happened(.restored(index: index, snapshot: cluster))
-    if !isStopped { sessions.restored(index: index) }
+    if isStopped { return }
+    sessions.restored(index: index)
+    door?.restored()
+    sessions.desk?.restored()
+    sessions.tellAll()
   }
 
   package func makeSnapshot(index: UInt64) -> [UInt8]? {
