@@ -349,6 +349,7 @@ void aloft__raft_refuse_requests(aloft__raft *raft);
 // changes.c: one change of members at a time.
 void aloft__raft_change_begin(aloft__raft *raft, const struct request *request);
 void aloft__raft_change_go_on(aloft__raft *raft);
+uint64_t aloft__raft_change_against(const aloft__raft *raft, uint8_t node);
 void aloft__raft_change_lost(aloft__raft *raft);
 
 // machine.c: the state machine, and leadership.
