@@ -161,8 +161,8 @@ import Testing
     try world.finish()
   }
 
-  /// The leader dies before the change is on its disk. Who got it would have no vote any more, and a
-  /// longer log than those who have.
+  /// The leader dies before the change is on its disk. Who got it would have no vote any more, and
+  /// a longer log than those who have.
   @Test("(q) Who loses its vote hears of it when that is agreed on", arguments: [true, false])
   func demotion(isGuarded: Bool) throws {
     let world = try RaftWorld()
