@@ -37,6 +37,20 @@ struct FaultStories {
     #expect(node.told.now.down.isEmpty)
   }
 
+  @Test("A link on which no sign of life comes ends; its limit is counted in one's own heartbeats")
+  func silent() throws {
+    let node = try Node("node", id: 1) {
+      $0.heartbeatInterval = 20
+      $0.silentHeartbeatsMax = 20
+    }
+    defer { node.stop() }
+    let raw = try makeRaw(node)
+    // What isn't a heartbeat is none, however much of it there is.
+    for word in 1...100 as ClosedRange<UInt64> { raw.record(.message, [1], word: word) }
+    #expect(eventually { node.told.now.down == [.silent] })
+    #expect(raw.isClosed())
+  }
+
   @Test("Messages that a link took with it are counted at the next; a hole within one is a fault")
   func lostBetween() throws {
     let node = try Node("node", id: 1)
