@@ -143,7 +143,7 @@ struct ChaosPartitions {
     return nil
   }
 
-  /// All who told of an epoch have told the same of who owns how much.
+  /// All who told of an epoch have told the same of who owns what.
   private func owners(_ cluster: ChaosCluster, _ broken: inout [String]) throws {
     var told: [Int: String] = [:]
     for node in cluster.nodes {
@@ -154,5 +154,6 @@ struct ChaosPartitions {
         told[epoch] = text
       }
     }
+    if told.count < 2 { broken.append("nodes told of slots in \(told.count) epochs only") }
   }
 }
