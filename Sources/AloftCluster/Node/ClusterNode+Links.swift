@@ -26,6 +26,7 @@ enum NodeKind {
   static let write: UInt8 = 6
   static let query: UInt8 = 7
   static let epoch: UInt8 = 9
+  static let channel: UInt8 = 10
 }
 
 extension ClusterNode: LinkClient {
@@ -66,6 +67,7 @@ extension ClusterNode: LinkClient {
     strangers[UInt64(peer.context)] = nil
     names.forget(peer)
     guard peer.id.rawValue != 0 else { return }
+    channelTaker?.linkDown(to: peer.id)
     if let gateway = gateways[peer.id], gateway.peer === peer {
       gateways[peer.id] = nil
       close(gateway)
@@ -91,7 +93,10 @@ extension ClusterNode: LinkClient {
     case NodeStream.messages:
       gateways[peer.id]?.goOn()
     case NodeStream.entries: sessions.writable(peer.id)
-    default: break
+    default:
+      guard let channel = Self.channel(stream) else { return }
+      channelTaker?.writable(
+        to: peer.id, channel: channel, isAcknowledged: LinkStream.isAcknowledged(stream))
     }
   }
 
@@ -117,6 +122,9 @@ extension ClusterNode: LinkClient {
       unsafe log?.receive(from: peer.id, message: message)
     case NodeKind.names: unsafe names.received(peer, message)
     case NodeKind.epoch: unsafe sessions.announced(peer, message)
+    case NodeKind.channel:
+      guard peer.id.rawValue != 0, let channel = Self.channel(stream) else { return }
+      unsafe channelTaker?.received(from: peer.id, channel: channel, message)
     default: break
     }
   }

@@ -23,6 +23,8 @@ package final class ClusterNode: @unchecked Sendable {
   package var callTaker: CallTaker? {
     didSet { links.setCallTaker(callTaker) }
   }
+  /// Who takes what comes on channels, which are the application's; kept until it is replaced.
+  package var channelTaker: (any ChannelTaker)?
   let store: NodeStore
   package internal(set) var links: LinkTable!
   var log: RaftLog?
