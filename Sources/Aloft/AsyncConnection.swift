@@ -158,6 +158,8 @@ final class ServingHandler: AloftEngine.ConnectionHandler, @unchecked Sendable {
     guard let loop = AloftEngine.EventLoop.owner(of: id) else { return }
     let stream = ConnectionStream(settings: settings)
     loop.setHandler(id, stream)
+    // It has missed this, and who serves may speak first.
+    stream.opened(id)
     let connection = AsyncConnection(Connection(id), on: EventLoop(loop), stream)
     let serve = serve
     Task(executorPreference: loop) { try? await connection.scope(serve) }

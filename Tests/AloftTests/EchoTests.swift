@@ -56,6 +56,23 @@ import Testing
     }
   }
 
+  /// A server that greets before anything was said to it is heard.
+  @Test(.timeLimit(.minutes(1))) func serverSpeaksFirst() async throws {
+    try await Runtime.with(.init(eventLoops: 2)) { runtime in
+      let listener = try await runtime.listen(on: .init("127.0.0.1", 0)) {
+        try await $0.write("hello")
+        await $0.finishWriting()
+        for try await _ in $0.messages {}
+      }
+      let got = try await runtime.withConnection(to: listener.address) { connection in
+        var all: [UInt8] = []
+        for try await message in connection.messages { all += message }
+        return all
+      }
+      #expect(got == Array("hello".utf8))
+    }
+  }
+
   /// Nobody listens: the error says so, with the system's number.
   @Test(.timeLimit(.minutes(1))) func refused() async throws {
     try await Runtime.with { runtime in
