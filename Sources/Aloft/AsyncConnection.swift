@@ -93,6 +93,16 @@ extension Runtime {
     return try await listen(on: address, backlog: backlog, acceptor)
   }
 
+  /// The same on a socket that listens already and was handed to this process; see
+  /// `listen(inherited:options:handler:)`.
+  public func listen(
+    inherited descriptor: Int32, options: ConnectionOptions = .init(),
+    serve: @escaping @Sendable (AsyncConnection) async throws -> Void
+  ) async throws -> Listener {
+    try await listen(
+      inherited: descriptor, ServingHandler(settings: try options.settings(), serve: serve))
+  }
+
   /// Listens for as long as `body` runs; the listener is closed when it returns or throws.
   public func withListener<Value>(
     on address: SocketAddress, options: ConnectionOptions = .init(),
