@@ -38,6 +38,15 @@ extension Node {
     channels.setHandler(Self.checked(channel), handler)
   }
 
+  /// Has acknowledged messages that won't arrive, for the life of the node that they were for is
+  /// over, told to `handler`: which node, which channel, and how many. On the node's loop; it must
+  /// not block. Any thread.
+  public func onUndelivered(
+    _ handler: @escaping @Sendable (_ to: Int, _ channel: Int, _ count: Int) -> Void
+  ) {
+    channels.setUndelivered(handler)
+  }
+
   /// Sends a message to another node, on one of 256 channels: of one channel and delivery they
   /// arrive in order. Answers when the link has taken it, which is at once while there is room. Any
   /// thread; suspends.

@@ -47,6 +47,7 @@ public final class Node: Sendable {
   package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
+  private let doorListener: Int?
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
   let calls = NodeCalls()
@@ -69,6 +70,7 @@ public final class Node: Sendable {
     name = options.name
     eventLoop = runtime.eventLoops[0]
     listener = try runtime.claimListener()
+    doorListener = options.sessionListen == nil ? nil : try runtime.claimListener()
   }
 
   // MARK: The beginning and the end
@@ -79,7 +81,8 @@ public final class Node: Sendable {
       try await eventLoop.run { [self] in
         let core = eventLoop.engineLoop
         let node = try ClusterNode(
-          inner, on: core, names: runtime.engineNames, listener: UInt16(listener))
+          inner, on: core, names: runtime.engineNames, listener: UInt16(listener),
+          doorListener: doorListener.map { UInt16($0) })
         node.onEvent = { [weak self] in self?.happened($0) }
         node.onCancelled = { [calls] call in calls.cancelled(call) }
         node.callTaker = calls
@@ -92,7 +95,7 @@ public final class Node: Sendable {
         if node.core.status.isMember { joining.end(nil) }
       }
     } catch {
-      await runtime.closeListener(listener)
+      await closeListeners()
       throw (error as? NodeError).map { NodeFailure($0.description) } ?? error
     }
     let failure = await joining.wait(
@@ -122,7 +125,12 @@ public final class Node: Sendable {
         }
       }
     }
+    await closeListeners()
+  }
+
+  private func closeListeners() async {
     await runtime.closeListener(listener)
+    if let doorListener { await runtime.closeListener(doorListener) }
   }
 
   /// Leaves the cluster for good: what it owns moves to the others first. Then it shuts down.
@@ -159,6 +167,13 @@ public final class Node: Sendable {
   public var address: Aloft.SocketAddress {
     get async {
       await onLoop { Aloft.SocketAddress(engineAddress: $0.address) } ?? options.listen
+    }
+  }
+
+  /// Where it listens for clients of sessions, if it does.
+  public var sessionAddress: Aloft.SocketAddress? {
+    get async {
+      await onLoop { $0.doorAddress.map { Aloft.SocketAddress(engineAddress: $0) } } ?? nil
     }
   }
 

@@ -42,11 +42,16 @@ final class NodeChannels: ChannelTaker, @unchecked Sendable {
   }
 
   private let handlers = Mutex<[UInt8: Node.MessageHandler]>([:])
+  private let undelivered = Mutex<(@Sendable (Int, Int, Int) -> Void)?>(nil)
   private weak var node: ClusterNode?
   private var waiting: [Way: [Send]] = [:]
 
   func setHandler(_ channel: UInt8, _ handler: @escaping Node.MessageHandler) {
     handlers.withLock { $0[channel] = handler }
+  }
+
+  func setUndelivered(_ handler: @escaping @Sendable (Int, Int, Int) -> Void) {
+    undelivered.withLock { $0 = handler }
   }
 
   /// The node is there, or has stopped.
@@ -133,6 +138,10 @@ final class NodeChannels: ChannelTaker, @unchecked Sendable {
     }
     waiting[way]?.removeFirst(done)
     if waiting[way]?.isEmpty == true { waiting[way] = nil }
+  }
+
+  func undelivered(to id: NodeID, channel: UInt8, messages: Int) {
+    undelivered.withLock { $0 }?(Int(id.rawValue), Int(channel), messages)
   }
 
   func linkDown(to id: NodeID) {

@@ -191,7 +191,9 @@ final class Node: LinkClient, @unchecked Sendable {
       $0.epochs.append(epoch)
     }
   }
-  func undelivered(_ peer: LinkPeer, messages: Int) { told.with { $0.undelivered += messages } }
+  func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {
+    told.with { $0.undelivered += messages }
+  }
   func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {
     told.with { $0.refused.append(reason) }
   }

@@ -9,19 +9,19 @@ package protocol ChannelTaker: AnyObject {
   /// There is room where there was none.
   func writable(to id: NodeID, channel: UInt8, isAcknowledged: Bool)
   func linkDown(to id: NodeID)
+  /// Acknowledged messages that won't arrive, for the life that they were for is over.
+  func undelivered(to id: NodeID, channel: UInt8, messages: Int)
 }
 
 /// Channels: streams between nodes that are the application's.
 extension ClusterNode {
-  private static let first: UInt16 = 256
-
   static func stream(_ channel: UInt8, isAcknowledged: Bool) -> UInt16 {
-    first + UInt16(channel) | (isAcknowledged ? LinkStream.acknowledged : 0)
+    NodeStream.channels + UInt16(channel) | (isAcknowledged ? LinkStream.acknowledged : 0)
   }
 
   /// Nil if the stream is none of the application's.
   static func channel(_ stream: UInt16) -> UInt8? {
-    UInt8(exactly: Int(stream & ~LinkStream.acknowledged) - Int(first))
+    UInt8(exactly: Int(stream & ~LinkStream.acknowledged) - Int(NodeStream.channels))
   }
 
   package func send(

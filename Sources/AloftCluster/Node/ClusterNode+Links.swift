@@ -13,6 +13,8 @@ package enum NodeStream {
   static let sessions: UInt16 = 6
   /// Acknowledged: the last change of slots that the sender knows of.
   static let epochs: UInt16 = LinkStream.acknowledged | 1
+  /// The application's channels, 256 of each kind.
+  static let channels: UInt16 = 0x100
 }
 
 /// What comes on them.
@@ -142,6 +144,11 @@ extension ClusterNode: LinkClient {
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
   }
 
+  package func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {
+    guard let channel = Self.channel(stream) else { return }
+    channelTaker?.undelivered(to: peer.id, channel: channel, messages: messages)
+  }
+
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
     if call.stream == NodeStream.calls { onCancelled?(NodeCall(call: call, from: peer.id)) }
   }
@@ -161,7 +168,11 @@ extension ClusterNode: ReplicatedLogClient {
       return happened(.logEnded(reason: "the snapshot is damaged, or of a later version"))
     }
     happened(.restored(index: index, snapshot: cluster))
-    if !isStopped { sessions.restored(index: index) }
+    if isStopped { return }
+    sessions.restored(index: index)
+    door?.restored()
+    sessions.desk?.restored()
+    sessions.tellAll()
   }
 
   package func makeSnapshot(index: UInt64) -> [UInt8]? {

@@ -261,7 +261,7 @@ extension ClusterSessions {
     SessionConnection(node: sender.id, incarnation: sender.incarnation, number: number)
   }
 
-  private func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
+  func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
     let info = store.info(ref)
     unsafe store.withState(ref) { bytes in
       let view = unsafe SessionView(
