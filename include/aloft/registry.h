@@ -167,8 +167,8 @@ ALOFT_EXPORT int aloft_registry_send(aloft_runtime *runtime, aloft_key key,
 ALOFT_EXPORT int aloft_registry_send_bytes(aloft_runtime *runtime, aloft_key key,
                                            const void *data, size_t length, uint32_t priority);
 
-// Sends a message to each of many keys, in their order: as many calls of aloft_registry_send, looked
-// up as by aloft_registry_look_up_many.
+// Sends a message to each of many keys, in their order: as many calls of aloft_registry_send,
+// looked up as by aloft_registry_look_up_many.
 //   keys      [in]  `count` of them
 //   messages  [in]  `count` references, a message for each key; [out] NULL for each that was
 //             taken over, what is left is the caller's
