@@ -130,8 +130,11 @@ static void hello_answered(
   }
   uint64_t floor = c->acked > c->seen ? c->acked : c->seen;
   state_judge(all, c, state, bytes, floor);
-  if (c->broken_at > c->back_at) c->back_at = now;
-  int better = better_target(all, c, answer->owner);
+  bool was_broken = c->broken_at > c->back_at;
+  if (was_broken) c->back_at = now;
+  // Whoever comes from a node that died is served by the one that it found, and follows its session
+  // with its next request: first everybody is to be back.
+  int better = was_broken ? -1 : better_target(all, c, answer->owner);
   if (better >= 0 && all->shunned_until[better] <= now) {
     all->result.moved += 1;
     return clients__move(all, index, better);

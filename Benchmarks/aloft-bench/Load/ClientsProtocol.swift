@@ -36,7 +36,7 @@ struct ClientsShape: Codable, Equatable {
   var sourceFirst: UInt32
   var sourceCount: UInt32
   var clients: UInt32
-  var connectsInFlightMax: UInt32 = 32
+  var connectsInFlightMax: UInt32 = 128
   var stateBytes: UInt32
   /// Requests that a client sends at once.
   var burst: UInt32

@@ -23,9 +23,9 @@ struct EndToEndScenario: Scenario {
       + "reads=\(100 - Self.updatesPercent)% updates=\(Self.updatesPercent)% replicated "
       + "bytes=\(Self.stateBytes) pipeline=\(EndToEndRig.burst) "
       + "in-flight=\(EndToEndRig.burst * EndToEndRig.window) closed-loop "
-      + "seconds=\(context.size(60, quick: 3)) kill=leader"
+      + "seconds=\(Int(ProcessInfo.processInfo.environment["E2E_SECONDS"] ?? "") ?? context.size(60, quick: 3)) kill=leader"
     let lines = try rig.measure(
-      seconds: context.size(60, quick: 3), step: { context.progress.detail($0) })
+      seconds: Int(ProcessInfo.processInfo.environment["E2E_SECONDS"] ?? "") ?? context.size(60, quick: 3), step: { context.progress.detail($0) })
     return lines.map {
       figure(context, system: "aloft", config: config, $0.name, $0.value, $0.unit)
     }
@@ -58,8 +58,8 @@ final class EndToEndRig {
   }
 
   /// Requests that a client sends at once, and clients that wait for answers at a time.
-  static let burst = 4
-  static let window = 240
+  static let burst = Int(ProcessInfo.processInfo.environment["E2E_BURST"] ?? "4")!
+  static let window = Int(ProcessInfo.processInfo.environment["E2E_WINDOW"] ?? "240")!
 
   private let plan: EndToEndPlan
   private let context: RunContext
@@ -127,7 +127,8 @@ final class EndToEndRig {
     try fleet.begin(ran)
     usleep(UInt32(seconds * 500_000))
     let leader = Int(try nodes[0].order("leader", "leader")[1]) ?? 0
-    let victim = numbers.firstIndex(of: leader) ?? 1
+    let wantsLeader = ProcessInfo.processInfo.environment["E2E_KILL"] != "follower"
+    let victim = numbers.firstIndex { ($0 == leader) == wantsLeader } ?? 1
     let cpuAfter = try nodes.map { try ProcFS.scheduling(of: $0.child.pid).running }
     let killed = monotonicNow()
     nodes[victim].child.signal(SIGKILL)
