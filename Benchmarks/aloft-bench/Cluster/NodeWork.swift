@@ -8,6 +8,7 @@ final class NodeWork: Sendable {
   let node = Mutex<Node?>(nil)
   let sessions = Mutex<SessionWork?>(nil)
   let service = Mutex<EndToEndService?>(nil)
+  let history = Mutex<SessionHistory?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -70,6 +71,9 @@ final class NodeWork: Sendable {
     case ("serve", 0): return "serving \(try await service.withLock { $0 }?.start() ?? 0)"
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
+      if let history = history.withLock({ $0 }), let answer = try await history.order(words) {
+        return answer
+      }
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
         return answer
       }

@@ -54,6 +54,7 @@ struct RoleNode: ParsableCommand {
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
     work.sessions.withLock { $0 = SessionWork(node) }
+    work.history.withLock { $0 = SessionHistory(node, seed: UInt64.random(in: 1 ... .max)) }
     let service = EndToEndService(node, runtime)
     work.service.withLock { $0 = service }
     let chaos = try work.chaos(node)

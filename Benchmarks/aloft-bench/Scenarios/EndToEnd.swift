@@ -10,26 +10,40 @@ struct EndToEndScenario: Scenario {
   static let updatesPercent: UInt32 = 10
 
   func run(_ context: RunContext) throws -> [Figure] {
+    try measureEach(EndToEndShape.allCases, name: \.rawValue) { try measure($0, context) }
+  }
+
+  private func measure(_ shape: EndToEndShape, _ context: RunContext) throws -> [Figure] {
     let clients = context.size(100_000, quick: 10_000)
+    let seconds = context.size(shape.seconds, quick: 3)
     let plan = try EndToEndPlan(clients: clients, descriptorsMax: context.machine.descriptorsMax)
-    context.progress.step("\(Self.id) connections=\(clients) nodes=\(plan.nodes), opening")
-    // All on both cores: nodes and clients are fourteen processes.
-    var shared = context
-    shared.machine.pins = false
-    let rig = try EndToEndRig(plan, shared)
-    defer { rig.stop() }
     let config =
       "connections=\(clients) tcp nodes=\(plan.nodes) voters=3 clients=\(plan.loads) "
       + "reads=\(100 - Self.updatesPercent)% updates=\(Self.updatesPercent)% replicated "
-      + "bytes=\(Self.stateBytes) pipeline=\(EndToEndRig.burst) "
-      + "in-flight=\(EndToEndRig.burst * EndToEndRig.window) closed-loop "
-      + "seconds=\(Int(ProcessInfo.processInfo.environment["E2E_SECONDS"] ?? "") ?? context.size(60, quick: 3)) kill=leader"
-    let lines = try rig.measure(
-      seconds: Int(ProcessInfo.processInfo.environment["E2E_SECONDS"] ?? "") ?? context.size(60, quick: 3), step: { context.progress.detail($0) })
+      + "bytes=\(Self.stateBytes) pipeline=\(shape.burst) in-flight=\(shape.inFlight) "
+      + "closed-loop seconds=\(seconds) kill=\(shape.rawValue)"
+    context.progress.step("\(Self.id) \(config), opening")
+    // All on both cores: nodes and clients are many processes, and neither side is the dearer one.
+    var shared = context
+    shared.machine.pins = false
+    let rig = try EndToEndRig(plan, shape, shared)
+    defer { rig.stop() }
+    let lines = try rig.measure(seconds: seconds) { context.progress.detail($0) }
     return lines.map {
       figure(context, system: "aloft", config: config, $0.name, $0.value, $0.unit)
     }
   }
+}
+
+/// Which node is killed: one that merely follows, or the one that leads, so that the others must
+/// first agree on another leader.
+enum EndToEndShape: String, CaseIterable {
+  case follower, leader
+
+  var seconds: Int { self == .follower ? 60 : 20 }
+  /// Requests that a client sends at once, and those of all clients that wait for an answer.
+  var burst: Int { 4 }
+  var inFlight: Int { 960 }
 }
 
 /// How many processes it takes.
@@ -57,11 +71,8 @@ final class EndToEndRig {
     var unit: String
   }
 
-  /// Requests that a client sends at once, and clients that wait for answers at a time.
-  static let burst = Int(ProcessInfo.processInfo.environment["E2E_BURST"] ?? "4")!
-  static let window = Int(ProcessInfo.processInfo.environment["E2E_WINDOW"] ?? "240")!
-
   private let plan: EndToEndPlan
+  private let shape: EndToEndShape
   private let context: RunContext
   private let data: ScratchDirectory
   private var nodes: [NodeProcess] = []
@@ -70,8 +81,9 @@ final class EndToEndRig {
   private var lines: [Line] = []
   private static let timeout = Duration.seconds(120).nanoseconds
 
-  init(_ plan: EndToEndPlan, _ context: RunContext) throws {
+  init(_ plan: EndToEndPlan, _ shape: EndToEndShape, _ context: RunContext) throws {
     self.plan = plan
+    self.shape = shape
     self.context = context
     data = try ScratchDirectory()
     var nodes: [NodeProcess] = []
@@ -101,7 +113,8 @@ final class EndToEndRig {
       return ClientsShape(
         targets: targets, sourceFirst: sources.first, sourceCount: sources.count,
         clients: UInt32(share), stateBytes: EndToEndScenario.stateBytes,
-        burst: UInt32(Self.burst), window: UInt32(max(1, Self.window / plan.loads)),
+        burst: UInt32(shape.burst),
+        window: UInt32(max(1, shape.inFlight / shape.burst / plan.loads)),
         updatesPercent: EndToEndScenario.updatesPercent, seed: UInt64(index + 1) &* 0x9E37_79B9)
     }
     fleet = try ClientsFleet(shapes, machine: context.machine)
@@ -127,12 +140,13 @@ final class EndToEndRig {
     try fleet.begin(ran)
     usleep(UInt32(seconds * 500_000))
     let leader = Int(try nodes[0].order("leader", "leader")[1]) ?? 0
-    let wantsLeader = ProcessInfo.processInfo.environment["E2E_KILL"] != "follower"
-    let victim = numbers.firstIndex { ($0 == leader) == wantsLeader } ?? 1
+    guard let victim = numbers.firstIndex(where: { ($0 == leader) == (shape == .leader) }) else {
+      throw BenchError("nobody leads")
+    }
     let cpuAfter = try nodes.map { try ProcFS.scheduling(of: $0.child.pid).running }
     let killed = monotonicNow()
     nodes[victim].child.signal(SIGKILL)
-    step("requests, after the kill of the leader")
+    step("requests, after the kill")
     let after = try fleet.finish(ran)
     step("reading every session")
     let checked = try fleet.run(.verify(timeout: Self.timeout))

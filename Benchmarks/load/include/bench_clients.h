@@ -7,8 +7,8 @@
 // judged: not older than what was acknowledged or seen before the question, and nothing that was
 // never written.
 //
-// Not thread-safe: one thread owns a `bench_clients`. Every call is bounded by the time it is given.
-// All times are nanoseconds of CLOCK_MONOTONIC; addresses are IPv4 in host byte order.
+// Not thread-safe: one thread owns a `bench_clients`. Every call is bounded by the time that it is
+// given. Times are nanoseconds of CLOCK_MONOTONIC; addresses are IPv4 in host byte order.
 #ifndef BENCH_CLIENTS_H
 #define BENCH_CLIENTS_H
 
