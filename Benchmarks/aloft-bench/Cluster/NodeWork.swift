@@ -7,6 +7,8 @@ import Synchronization
 final class NodeWork: Sendable {
   let node = Mutex<Node?>(nil)
   let sessions = Mutex<SessionWork?>(nil)
+  let service = Mutex<EndToEndService?>(nil)
+  let history = Mutex<SessionHistory?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -66,8 +68,12 @@ final class NodeWork: Sendable {
       return "heard \(sink.count)"
     case ("load", 0), ("unload", 0), ("audit", 0): return try await chaosOrder(words[0])
     case ("state", 0): return await state()
+    case ("serve", 0): return "serving \(try await service.withLock { $0 }?.start() ?? 0)"
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
+      if let history = history.withLock({ $0 }), let answer = try await history.order(words) {
+        return answer
+      }
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
         return answer
       }
