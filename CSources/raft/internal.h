@@ -191,6 +191,7 @@ struct aloft__raft {
   struct raft_io_async_work *take;
   raft_io_async_work_cb take_done;
   uint64_t take_index;
+  unsigned kept; // entries that stay behind it
   uint8_t *snapshot;
   size_t snapshot_length;
   struct sent *sent;

@@ -277,8 +277,7 @@ static void on_put(struct raft_io_snapshot_put *disk, int status) {
   struct raft_io_snapshot_put *request = r->put_request;
   r->put_request = NULL;
   r->put_done(request, 0);
-  uint64_t kept = r->options.trailing_entries;
-  if (r->put_index > kept) { aloft__raft_log_trim(r, r->put_index - kept); }
+  if (r->put_index > r->kept) { aloft__raft_log_trim(r, r->put_index - r->kept); }
   if (!r->closing) { aloft__raft_after(r); }
 }
 

@@ -1,7 +1,6 @@
 // The state machine that libraft feeds, which is home's; and who leads.
 #include <stdlib.h>
 #include <string.h>
-#include <string.h>
 
 #include "internal.h"
 
@@ -44,6 +43,15 @@ static int apply(struct raft_fsm *fsm, const struct raft_buffer *buffer, void **
   return 0;
 }
 
+// Entries that stay behind a snapshot: as many as were asked for, unless they are large.
+static unsigned trailing(const aloft__raft *r, uint64_t index) {
+  uint64_t before = r->take_index > r->put_index ? r->take_index : r->put_index;
+  uint64_t mean = index > before ? r->log_bytes / (index - before) + 1 : 1;
+  uint64_t most = r->options.trailing_bytes / mean + 1;
+  bool few = r->options.trailing_bytes != 0 && most < r->options.trailing_entries;
+  return few ? (unsigned)most : r->options.trailing_entries;
+}
+
 static int snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count) {
   aloft__raft *r = fsm->data;
   *buffers = NULL;
@@ -51,6 +59,8 @@ static int snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigne
   // libraft would write the newest configuration into it, committed or not.
   aloft__raft_members_applied(r, raft_last_applied(&r->raft));
   if (r->dead || r->stopping || r->changes_count > 0) { return RAFT_BUSY; }
+  r->kept = trailing(r, raft_last_applied(&r->raft));
+  raft_set_snapshot_trailing(&r->raft, r->kept);
   r->take_index = raft_last_applied(&r->raft);
   r->log_bytes = 0;
   raft_set_snapshot_threshold(&r->raft, r->options.snapshot_entries);

@@ -74,6 +74,7 @@ typedef struct aloft__raft_options {
   uint32_t snapshot_entries;     // a snapshot is made after so many entries,
   uint64_t snapshot_log_bytes;   // or after so many bytes of them
   uint32_t trailing_entries;     // kept behind a snapshot, for followers that lag
+  uint64_t trailing_bytes;       // fewer of them, when they have more bytes; 0: however many
   uint32_t entry_bytes_max;
   uint32_t inflight_max;         // requests that are not answered yet
   uint64_t inflight_bytes_max;

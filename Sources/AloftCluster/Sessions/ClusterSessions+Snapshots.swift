@@ -40,8 +40,8 @@ extension ClusterSessions {
     guard snapshot != nil else { return }
     if let piece = store.nextPiece(bytesMax: Self.pieceBytes) {
       snapshot?.bytes += piece
-      node.loop.executeUnrefused { [weak self] in
-        guard let self, !hasStopped else { return }
+      node.loop.executeUnrefused { [self] in
+        guard !hasStopped else { return }
         goOnWithSnapshot()
       }
       return
