@@ -15,7 +15,7 @@ extension ClusterSessions {
   /// A snapshot that is being written.
   struct SnapshotWriter {
     var index: UInt64
-    var bytes: [UInt8]
+    var image: LogImage
   }
 
   /// Begins; the log is given the bytes later.
@@ -29,9 +29,10 @@ extension ClusterSessions {
     }
     bytes += secret ?? Array(repeating: 0, count: SessionKeys.secretBytes)
     bytes += cluster
-    bytes.reserveCapacity(bytes.count + store.bytes + store.bytes / 8)
+    let image = LogImage(expected: bytes.count + store.bytes + store.bytes / 8)
+    image.append(bytes)
     store.beginSnapshot()
-    snapshot = SnapshotWriter(index: index, bytes: bytes)
+    snapshot = SnapshotWriter(index: index, image: image)
     goOnWithSnapshot()
   }
 
@@ -39,7 +40,7 @@ extension ClusterSessions {
   func goOnWithSnapshot() {
     guard snapshot != nil else { return }
     if let piece = store.nextPiece(bytesMax: Self.pieceBytes) {
-      snapshot?.bytes += piece
+      snapshot?.image.append(piece)
       node.loop.executeUnrefused { [self] in
         guard !hasStopped else { return }
         goOnWithSnapshot()
@@ -48,7 +49,7 @@ extension ClusterSessions {
     }
     guard let done = snapshot.take() else { return }
     statistics.snapshots += 1
-    node.log?.giveSnapshot(index: done.index, done.bytes)
+    node.log?.giveSnapshot(index: done.index, done.image)
   }
 
   /// The cluster's part of a snapshot, once the sessions have been replaced by theirs; nil when it
