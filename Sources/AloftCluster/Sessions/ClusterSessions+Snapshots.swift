@@ -33,23 +33,28 @@ extension ClusterSessions {
     image.append(bytes)
     store.beginSnapshot()
     snapshot = SnapshotWriter(index: index, image: image)
-    goOnWithSnapshot()
+    goOnWithSnapshot(index)
   }
 
   /// A piece, and the rest when the loop has done its other work.
-  func goOnWithSnapshot() {
-    guard snapshot != nil else { return }
+  func goOnWithSnapshot(_ index: UInt64) {
+    guard snapshot?.index == index else { return }
     if let piece = store.nextPiece(bytesMax: Self.pieceBytes) {
       snapshot?.image.append(piece)
-      node.loop.executeUnrefused { [self] in
-        guard !hasStopped else { return }
-        goOnWithSnapshot()
-      }
-      return
+      return goOnLater(index)
     }
     guard let done = snapshot.take() else { return }
     statistics.snapshots += 1
     node.log?.giveSnapshot(index: done.index, done.image)
+  }
+
+  /// By a timer: a job would be done in this very turn, and so would all that follow it.
+  private func goOnLater(_ index: UInt64) {
+    let goOn = { [self] in
+      if !hasStopped { goOnWithSnapshot(index) }
+    }
+    let timer = node.loop.startTimer(afterMilliseconds: 1, period: 0, beyondLimit: true, goOn)
+    if timer == nil { node.loop.executeUnrefused(goOn) }
   }
 
   /// The cluster's part of a snapshot, once the sessions have been replaced by theirs; nil when it
