@@ -32,6 +32,7 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftOperations", targets: ["AloftOperations"]),
     .library(name: "AloftSessionClient", targets: ["AloftSessionClient"]),
     .library(name: "AloftService", targets: ["AloftService"]),
     .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
@@ -65,7 +66,7 @@ let package = Package(
         "Benchmarks", "CHANGELOG.md", "CSources/abi/aloft.map", "CSources/abi/aloft_node.map",
         "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
-        "script",
+        "packaging", "script",
       ],
       sources: ["CSources/abi"], publicHeadersPath: "include", cSettings: strictC),
 
@@ -137,6 +138,11 @@ let package = Package(
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
 
+    // What operators look at: figures, health, a live page. Its own HTTP, for it asks little of it.
+    .target(
+      name: "AloftOperations", dependencies: ["Aloft", "AloftNode"],
+      resources: [.embedInCode("Page/live.html")], swiftSettings: strict),
+
     // Uses a cluster's sessions from outside of it.
     .target(
       name: "AloftSessionClient",
@@ -147,7 +153,7 @@ let package = Package(
     .target(
       name: "AloftService",
       dependencies: [
-        "Aloft", "AloftNode",
+        "Aloft", "AloftNode", "AloftOperations",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -162,7 +168,7 @@ let package = Package(
     .executableTarget(
       name: "aloft-node",
       dependencies: [
-        "Aloft", "AloftNode",
+        "Aloft", "AloftNode", "AloftOperations",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -264,6 +270,9 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftOperationsTests", dependencies: ["Aloft", "AloftNode", "AloftOperations"],
       swiftSettings: tested),
     .testTarget(
       name: "AloftSessionClientTests",

@@ -51,6 +51,7 @@ public final class Node: Sendable {
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
   let calls = NodeCalls()
+  let channels = NodeChannels()
   private let joining = Waiter()
   private let leaving = Waiter()
 
@@ -86,6 +87,7 @@ public final class Node: Sendable {
         node.onCancelled = { [calls] call in calls.cancelled(call) }
         node.callTaker = calls
         calls.set(node)
+        channels.set(node)
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
         owners.table.set(node.core.state.slots)
@@ -114,8 +116,9 @@ public final class Node: Sendable {
     }
     guard node.value != nil else { return }
     unsafe await withUnsafeContinuation { continuation in
-      eventLoop.engineLoop.executeUnrefused { [calls] in
+      eventLoop.engineLoop.executeUnrefused { [calls, channels] in
         guard let inner = node.value else { return unsafe continuation.resume() }
+        channels.set(nil)
         inner.stop { [calls] in
           calls.set(nil)
           unsafe continuation.resume()

@@ -31,7 +31,7 @@ struct Settings {
   private static let names: Set = [
     "name", "listen", "advertise", "seeds", "key-file", "data", "cluster", "zone", "weight", "role",
     "timing", "control", "session-listen", "loops", "certificate", "private-key", "authorities",
-    "plaintext-off-loopback",
+    "plaintext-off-loopback", "metrics-listen", "log",
   ]
 
   subscript(name: String) -> String? {

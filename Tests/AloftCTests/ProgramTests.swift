@@ -7,8 +7,12 @@ import Testing
 struct ProgramTests {
   /// A sanitizer has a malloc of its own, and `quiet` can't count that.
   private static let programs =
-    ["echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool"]
-    + (Workbench.sanitizer == nil ? ["quiet"] : [])
+    [
+      "echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool", "queue",
+      "supervision",
+    ]
+    // Theirs are the exits and the signals, too, and a fork copies their threads' state.
+    + (Workbench.sanitizer == nil ? ["quiet", "fork", "guest"] : [])
 
   @Test(
     "C programs do what the header says",

@@ -3,7 +3,7 @@ import AloftNode
 import Synchronization
 import Testing
 
-/// Handlers of sessions, and messages on acknowledged streams, of nodes in one process.
+/// Handlers of sessions, and programs that wait for events, at nodes in one process.
 @Suite(.serialized)
 struct SessionHandlerStories {
   @Test("Each session is started at one node, and at another with its state when that one dies")
@@ -79,34 +79,6 @@ struct SessionHandlerStories {
       }
       try await made.close()
       await #expect(throws: SessionFailure.self) { _ = try await events.next() }
-    }
-  }
-
-  @Test("Messages of an acknowledged stream arrive once, in order; a stranger's node is told of")
-  func streams() async throws {
-    try await withCluster(["a", "b"]) { nodes, _ in
-      let got = Mutex<[Int: [[UInt8]]]>([:])
-      let from = await nodes[0].number
-      await nodes[1].node.onMessages { node, stream, bytes in
-        #expect(node == from)
-        let copy = (0..<bytes.byteCount).map {
-          bytes.unsafeLoad(fromByteOffset: $0, as: UInt8.self)
-        }
-        got.withLock { $0[stream, default: []].append(copy) }
-      }
-      let to = await nodes[1].number
-      for number in 0..<500 {
-        let message = [UInt8(truncatingIfNeeded: number), UInt8(number >> 8)]
-        try await nodes[0].node.send(to, stream: number % 2, message)
-      }
-      try await eventually("all have come") {
-        got.withLock { $0.values.reduce(0) { $0 + $1.count } } == 500
-      }
-      for stream in 0..<2 {
-        let numbers = got.withLock { $0[stream] ?? [] }.map { Int($0[0]) | Int($0[1]) << 8 }
-        #expect(numbers == Array(stride(from: stream, to: 500, by: 2)))
-      }
-      await #expect(throws: NodeSendError.noLink) { try await nodes[0].node.send(99, [1]) }
     }
   }
 }

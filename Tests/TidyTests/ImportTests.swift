@@ -26,8 +26,10 @@ struct ImportTests {
     case "aloft-sim": ["AloftSession", "AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft": belowWings.union(wings).union(system)
-    case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]
-    case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
+    case "AloftOperations": system.union(["Aloft", "AloftNode"])
+    case "AloftService":
+      ["Aloft", "AloftNode", "AloftOperations", "Logging", "Metrics", "ServiceLifecycle"]
+    case "aloft-node": system.union(["Aloft", "AloftNode", "AloftOperations", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
     case "AloftSessionClient":

@@ -13,8 +13,8 @@ package enum NodeStream {
   static let sessions: UInt16 = 6
   /// Acknowledged: the last change of slots that the sender knows of.
   static let epochs: UInt16 = LinkStream.acknowledged | 1
-  /// Acknowledged, the application's: 256 of them.
-  static let applications: UInt16 = LinkStream.acknowledged | 0x100
+  /// The application's channels, 256 of each kind.
+  static let channels: UInt16 = 0x100
 }
 
 /// What comes on them.
@@ -28,7 +28,7 @@ enum NodeKind {
   static let write: UInt8 = 6
   static let query: UInt8 = 7
   static let epoch: UInt8 = 9
-  static let application: UInt8 = 10
+  static let channel: UInt8 = 10
 }
 
 extension ClusterNode: LinkClient {
@@ -69,6 +69,7 @@ extension ClusterNode: LinkClient {
     strangers[UInt64(peer.context)] = nil
     names.forget(peer)
     guard peer.id.rawValue != 0 else { return }
+    channelTaker?.linkDown(to: peer.id)
     if let gateway = gateways[peer.id], gateway.peer === peer {
       gateways[peer.id] = nil
       close(gateway)
@@ -94,7 +95,10 @@ extension ClusterNode: LinkClient {
     case NodeStream.messages:
       gateways[peer.id]?.goOn()
     case NodeStream.entries: sessions.writable(peer.id)
-    default: break
+    default:
+      guard let channel = Self.channel(stream) else { return }
+      channelTaker?.writable(
+        to: peer.id, channel: channel, isAcknowledged: LinkStream.isAcknowledged(stream))
     }
   }
 
@@ -120,9 +124,9 @@ extension ClusterNode: LinkClient {
       unsafe log?.receive(from: peer.id, message: message)
     case NodeKind.names: unsafe names.received(peer, message)
     case NodeKind.epoch: unsafe sessions.announced(peer, message)
-    case NodeKind.application:
-      guard stream & ~0xFF == NodeStream.applications else { return }
-      unsafe onMessage?(peer.id, UInt8(truncatingIfNeeded: stream), message)
+    case NodeKind.channel:
+      guard peer.id.rawValue != 0, let channel = Self.channel(stream) else { return }
+      unsafe channelTaker?.received(from: peer.id, channel: channel, message)
     default: break
     }
   }
@@ -138,6 +142,11 @@ extension ClusterNode: LinkClient {
       return
     }
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
+  }
+
+  package func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {
+    guard let channel = Self.channel(stream) else { return }
+    channelTaker?.undelivered(to: peer.id, channel: channel, messages: messages)
   }
 
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {

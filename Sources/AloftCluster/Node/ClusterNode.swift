@@ -19,14 +19,12 @@ package final class ClusterNode: @unchecked Sendable {
   package var onCall: ((NodeCall, UnsafeRawBufferPointer) -> Void)?
   /// The caller no longer waits for the answer.
   package var onCancelled: ((NodeCall) -> Void)?
-  /// A message of the application's own came, on one of its streams; or so many that were for that
-  /// node never will arrive.
-  package var onMessage: ((NodeID, UInt8, UnsafeRawBufferPointer) -> Void)?
-  package var onUndelivered: ((NodeID, Int) -> Void)?
   /// Who takes calls and makes them; kept until the node has stopped.
   package var callTaker: CallTaker? {
     didSet { links.setCallTaker(callTaker) }
   }
+  /// Who takes what comes on channels, which are the application's; kept until it is replaced.
+  package var channelTaker: (any ChannelTaker)?
   let store: NodeStore
   package internal(set) var links: LinkTable!
   var log: RaftLog?
@@ -271,8 +269,6 @@ package final class ClusterNode: @unchecked Sendable {
     onEvent = nil
     unsafe onCall = nil
     onCancelled = nil
-    unsafe onMessage = nil
-    onUndelivered = nil
     callTaker = nil
     for body in told { body() }
     release()

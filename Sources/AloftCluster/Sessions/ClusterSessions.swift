@@ -60,7 +60,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   var readyWaiters: [() -> Bool] = []
 
   var randomWords: [UInt64] = []
-  static let randomWordsKept = 512
+  static let randomWordsKept = 32
   private var loadsAt: UInt64 = 0
   private var isDue = false
   private var isTelling = false
@@ -218,7 +218,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     let waiting = askers
     askers = []
     freeAskers = []
-    for case .local(let answer)? in waiting { answer(SessionOutcome(.uncertain)) }
+    for case .local(let ask)? in waiting { ask.answer(SessionOutcome(.uncertain), nil) }
     let asks = held
     held = []
     for ask in asks { ask.answer(ask.lastOutcome, nil) }
