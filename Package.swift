@@ -210,6 +210,16 @@ let package = Package(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
       swiftSettings: strict),
 
+    // Lines over TCP, a task for each connection.
+    .executableTarget(
+      name: "example-lines", dependencies: ["Aloft"], path: "Benchmarks/example-lines",
+      swiftSettings: strict),
+
+    // Jobs dealt out among supervised workers that fail now and then.
+    .executableTarget(
+      name: "example-farm", dependencies: ["Aloft"], path: "Benchmarks/example-farm",
+      swiftSettings: strict),
+
     // A distributed actor that is used from several processes.
     .executableTarget(
       name: "example-counter", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
