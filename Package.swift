@@ -34,6 +34,8 @@ let package = Package(
     .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftOperations", targets: ["AloftOperations"]),
     .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftConfiguration", targets: ["AloftConfiguration"]),
+    .library(name: "AloftTracing", targets: ["AloftTracing"]),
     .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     // All of AloftC and what a node needs: a program links one of the two.
@@ -45,6 +47,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
@@ -150,6 +154,25 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Spans that go from node to node, by swift-distributed-tracing.
+    .target(
+      name: "AloftTracing",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Instrumentation", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: strict),
+
+    // Options from files, variables and all else that swift-configuration reads.
+    .target(
+      name: "AloftConfiguration",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: strict),
 
@@ -286,6 +309,21 @@ let package = Package(
         .product(name: "MetricsTestKit", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftTracingTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftTracing",
+        .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftConfigurationTests",
+      dependencies: [
+        "Aloft", "AloftConfiguration", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: tested),
     .testTarget(
