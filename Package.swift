@@ -33,6 +33,7 @@ let package = Package(
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
     .library(name: "AloftOperations", targets: ["AloftOperations"]),
+    .library(name: "AloftSessionClient", targets: ["AloftSessionClient"]),
     .library(name: "AloftService", targets: ["AloftService"]),
     .library(name: "AloftConfiguration", targets: ["AloftConfiguration"]),
     .library(name: "AloftTracing", targets: ["AloftTracing"]),
@@ -145,6 +146,12 @@ let package = Package(
     .target(
       name: "AloftOperations", dependencies: ["Aloft", "AloftNode"],
       resources: [.embedInCode("Page/live.html")], swiftSettings: strict),
+
+    // Uses a cluster's sessions from outside of it.
+    .target(
+      name: "AloftSessionClient",
+      dependencies: ["Aloft", "AloftCluster", "AloftEngine", "AloftNode"] + logic,
+      swiftSettings: strict),
 
     // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
     .target(
@@ -299,6 +306,10 @@ let package = Package(
       swiftSettings: tested),
     .testTarget(
       name: "AloftOperationsTests", dependencies: ["Aloft", "AloftNode", "AloftOperations"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftSessionClientTests",
+      dependencies: ["Aloft", "AloftNode", "AloftSessionClient", "aloft-node"],
       swiftSettings: tested),
     .testTarget(
       name: "AloftServiceTests",

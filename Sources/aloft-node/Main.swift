@@ -14,5 +14,6 @@ struct AloftNodeCommand: AsyncParsableCommand {
       RunCommand.self, StatusCommand.self, MembersCommand.self, SlotsCommand.self,
       MetricsCommand.self, TopCommand.self,
       DrainCommand.self, UndrainCommand.self, ReloadCommand.self, LeaveCommand.self,
+      TokenCommand.self,
     ])
 }

@@ -14,6 +14,8 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "A file of options.") var config: String?
   @Option(help: "Its name, its own in the cluster.") var name: String?
   @Option(help: "IP:PORT for other nodes; port 0 lets the system choose.") var listen: String?
+  @Option(help: "IP:PORT for clients of sessions; none are listened for without.")
+  var sessionListen: String?
   @Option(help: "IP:PORT that others are told to dial.") var advertise: String?
   @Option(help: "IP:PORT of nodes to ask, separated by commas; none founds a cluster.")
   var seeds: String?
@@ -77,6 +79,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     // For who has started it and waits: all that it does is there now.
     print("member \(options.name) at \(await node.address)")
+    if let door = await node.sessionAddress { print("sessions at \(door)") }
     fflush(nil)
     manager.tell("READY=1")
     let attending = Task { await manager.attend(node, runtime) }
@@ -138,6 +141,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     var options = NodeOptions(name: name, keys: try secrets.keys(), data: data)
     if let text = listen ?? settings["listen"] { options.listen = try Self.address(text) }
+    options.sessionListen = try (sessionListen ?? settings["session-listen"]).map(Self.address)
     options.advertise = try (advertise ?? settings["advertise"]).map(Self.address)
     options.seeds = try (seeds ?? settings["seeds"] ?? "").split(separator: ",").map {
       try Self.address(String($0))

@@ -7,7 +7,10 @@ import Testing
 struct ProgramTests {
   /// A sanitizer has a malloc of its own, and `quiet` can't count that.
   private static let programs =
-    ["echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool"]
+    [
+      "echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool", "queue",
+      "supervision",
+    ]
     // Theirs are the exits and the signals, too, and a fork copies their threads' state.
     + (Workbench.sanitizer == nil ? ["quiet", "fork", "guest"] : [])
 

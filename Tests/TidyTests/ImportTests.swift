@@ -34,6 +34,8 @@ struct ImportTests {
     case "aloft-node": system.union(["Aloft", "AloftNode", "AloftOperations", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
+    case "AloftSessionClient":
+      belowWings.union(["AloftCluster"]).union(system).union(["Aloft", "AloftNode"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
     case "AloftDistributed": ["Aloft", "AloftNode", "Distributed", "Synchronization"]
