@@ -1,6 +1,6 @@
 import Foundation
 
-/// The samples as a drawing that needs nothing else: a panel for each measure, a line for each node.
+/// The samples as a drawing that needs nothing else: a panel a measure, a line a node.
 struct SoakPlot {
   let samples: SoakSamples
 

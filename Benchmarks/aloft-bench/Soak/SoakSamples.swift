@@ -72,10 +72,11 @@ struct SoakSamples {
   mutating func add(_ sample: SoakSample) { all.append(sample) }
 
   var csv: String {
-    "seconds,node,resident_bytes,descriptors,disk_bytes\n"
-      + all.map {
-        "\(String(format: "%.1f", $0.seconds)),\($0.node),\($0.memory),\($0.descriptors),\($0.disk)\n"
-      }.joined()
+    let rows = all.map { sample in
+      let time = String(format: "%.1f", sample.seconds)
+      return "\(time),\(sample.node),\(sample.memory),\(sample.descriptors),\(sample.disk)\n"
+    }
+    return "seconds,node,resident_bytes,descriptors,disk_bytes\n" + rows.joined()
   }
 
   struct Verdict {
