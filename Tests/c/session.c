@@ -64,7 +64,7 @@ static void on_started(aloft_node *node, const aloft_session_result *session, in
 }
 
 static int count_voter(const aloft_node_member *member, void *context) {
-  *(int *)context += (int)member->is_voter;
+  *(int *)context += member->is_voter && member->slots > 0;
   return 1;
 }
 

@@ -14,12 +14,16 @@ extension SessionClientCore {
   package typealias Wrote = (SessionOutcome) -> Void
   package typealias Viewed = (SessionOutcome, SessionView?) -> Void
 
-  /// A number for a session that is yet to be created: by its name, or one that nobody can guess.
+  /// A number for a session that is yet to be created: by its name, or one that nobody can guess;
+  /// `isLocal`: for the memory of the node alone that the client is at.
   package func newID(
-    name: [UInt8] = [], milliseconds: UInt32, _ answer: @escaping (SessionOutcome, String) -> Void
+    name: [UInt8] = [], isLocal: Bool = false, milliseconds: UInt32,
+    _ answer: @escaping (SessionOutcome, String) -> Void
   ) {
+    guard !isLocal || name.isEmpty else { return answer(SessionOutcome(.malformed), "") }
     var body = [UInt8(min(name.count, 255))]
     body += name.prefix(255)
+    body.append(isLocal ? 1 : 0)
     newID(body, Self.deadline(milliseconds), answer)
   }
 
@@ -180,8 +184,10 @@ extension SessionClientCore {
   }
 
   func send(_ request: ClientRequest) {
+    // It may have been lost by what was sent before.
+    guard let connection, connection.isUp else { return }
     (request.isSent, request.wasSent) = (true, true)
-    connection?.send(request.frame(now: ClusterNode.now()))
+    connection.send(request.frame(now: ClusterNode.now()))
   }
 
   /// The next write of a session, once one of it is answered.

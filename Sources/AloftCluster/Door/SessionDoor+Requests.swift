@@ -50,9 +50,11 @@ extension SessionDoor {
     _ reader: inout FrameReader
   ) -> DoorRefusal? {
     guard let length: UInt8 = reader.number(), let name = reader.array(Int(length)),
+      let local: UInt8 = reader.number(), local == 0 || local == 1 && name.isEmpty,
       reader.remaining == 0
     else { return .malformed }
-    guard let id = name.isEmpty ? sessions.mint() : keys.id(named: name) else {
+    let made = name.isEmpty ? sessions.mint(isLocal: local == 1) : keys.id(named: name)
+    guard let id = made else {
       answer(call, SessionOutcome(.notAccepting))
       return nil
     }

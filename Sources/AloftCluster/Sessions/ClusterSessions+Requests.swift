@@ -30,9 +30,12 @@ extension ClusterSessions {
     ask(SessionAsk(id, principal, .query(query), deadline: deadline, answer))
   }
 
-  /// A number for a session that is yet to be created: of the node that has fewest.
-  package func mint() -> SessionID? {
-    owner.mint(high: random(), low: random())
+  /// A number for a session that is yet to be created: of the node that has fewest, or for this
+  /// node's memory alone.
+  package func mint(isLocal: Bool = false) -> SessionID? {
+    if !isLocal { return owner.mint(high: random(), low: random()) }
+    let node = node.core.identity.id
+    return node.rawValue == 0 ? nil : SessionID(high: random(), low: random(), localTo: node)
   }
 
   /// A key for a write: another one each time, and nobody else's.
