@@ -35,6 +35,8 @@ let package = Package(
     .library(name: "AloftOperations", targets: ["AloftOperations"]),
     .library(name: "AloftSessionClient", targets: ["AloftSessionClient"]),
     .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftConfiguration", targets: ["AloftConfiguration"]),
+    .library(name: "AloftTracing", targets: ["AloftTracing"]),
     .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     // All of AloftC and what a node needs: a program links one of the two.
@@ -46,6 +48,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
@@ -160,6 +164,25 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Spans that go from node to node, by swift-distributed-tracing.
+    .target(
+      name: "AloftTracing",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Instrumentation", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: strict),
+
+    // Options from files, variables and all else that swift-configuration reads.
+    .target(
+      name: "AloftConfiguration",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
+      ],
+      swiftSettings: strict),
+
     // Distributed actors that live on nodes.
     .target(
       name: "AloftDistributed", dependencies: ["Aloft", "AloftNode"], swiftSettings: strict),
@@ -215,6 +238,16 @@ let package = Package(
     // A pool of connections to a redis server, whose test starts one.
     .executableTarget(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
+      swiftSettings: strict),
+
+    // Lines over TCP, a task for each connection.
+    .executableTarget(
+      name: "example-lines", dependencies: ["Aloft"], path: "Benchmarks/example-lines",
+      swiftSettings: strict),
+
+    // Jobs dealt out among supervised workers that fail now and then.
+    .executableTarget(
+      name: "example-farm", dependencies: ["Aloft"], path: "Benchmarks/example-farm",
       swiftSettings: strict),
 
     // A distributed actor that is used from several processes.
@@ -293,6 +326,21 @@ let package = Package(
         .product(name: "MetricsTestKit", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftTracingTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftTracing",
+        .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftConfigurationTests",
+      dependencies: [
+        "Aloft", "AloftConfiguration", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: tested),
     .testTarget(

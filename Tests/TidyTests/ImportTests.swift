@@ -26,6 +26,8 @@ struct ImportTests {
     case "aloft-sim": ["AloftSession", "AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft": belowWings.union(wings).union(system)
+    case "AloftTracing": ["Aloft", "AloftNode", "Instrumentation", "Tracing"]
+    case "AloftConfiguration": ["Aloft", "AloftNode", "Configuration"]
     case "AloftOperations": system.union(["Aloft", "AloftNode"])
     case "AloftService":
       ["Aloft", "AloftNode", "AloftOperations", "Logging", "Metrics", "ServiceLifecycle"]

@@ -456,7 +456,7 @@ int main(int count, char **arguments) {
     snprintf(root, sizeof root, "%s", arguments[2]);
     return run_node(arguments[3], arguments[4]);
   }
-  strcat(root, "XXXXXX");
+  memset(root + strlen(root), 'X', 6); // which mkdtemp replaces
   CHECK(mkdtemp(root) != NULL);
   start(&nodes[0], arguments[0], "a", "");
   start(&nodes[1], arguments[0], "b", nodes[0].address);
