@@ -26,7 +26,8 @@ import Synchronization
 /// ``SessionFailure``: `notAccepting` if it was certainly not done, `uncertain` if nobody knows.
 ///
 /// A session that several clients write to at a time should keep more keys
-/// (`SessionOptions.keysMax`), for a write is done once only while its key is among them.
+/// (`SessionOptions.keysMax`): one that may have forgotten a write's key answers `uncertain` when
+/// that is repeated, for it can't know.
 ///
 /// **Threads**: any. One client has one connection, shared by all of its sessions.
 public final class SessionClient: Sendable {
@@ -126,7 +127,10 @@ public final class SessionClient: Sendable {
   private func became(_ inner: ClientState) {
     let state = State(inner)
     for continuation in watchers.withLock({ Array($0.values) }) { continuation.yield(state) }
-    guard case .closed = state else { return }
+    switch state {
+    case .closed, .failed: break
+    case .connecting, .connected, .resuming: return
+    }
     for continuation in watchers.withLock({ Array($0.values) }) { continuation.finish() }
   }
 
