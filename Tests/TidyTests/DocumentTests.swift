@@ -43,6 +43,7 @@ struct DocumentTests {
     arguments: [
       ("swift", "Benchmarks/example-echo/EchoServer.swift"),
       ("swift", "Benchmarks/example-workers/Workers.swift"),
+      ("swift", "Benchmarks/example-session/Notes.swift"),
       ("c", "Benchmarks/example-echo-c/echo_server.c"),
       ("c", "Benchmarks/example-tally-c/tally.c"),
     ])
