@@ -383,8 +383,8 @@ ALOFT_EXPORT int aloft_node_refuse(aloft_node *node, aloft_request request, uint
 //   done     called exactly once when 0 was returned, on the loop of the node or the client, not
 //            from within the call, with what came of it; or NULL
 //   context  kept for `done`
-// Who gave `timeout_ms` 0 in the options waits 10,000 ms. Meanwhile nodes may die: a write carries a
-// key of its own, and is repeated with it, so that it is done once.
+// Who gave `timeout_ms` 0 in the options waits 10,000 ms. Meanwhile nodes may die: a write carries
+// a key of its own, and is repeated with it, so that it is done once.
 // Thread: any. Bytes are copied.
 // Errors of each: ALOFT_EINVAL, ALOFT_EAGAIN (the loop's inbox is full), ALOFT_ESHUTDOWN.
 // `done` is told one of these:
@@ -501,8 +501,8 @@ typedef struct aloft_client_options {
   uint32_t zero;
 } aloft_client_options;
 
-// A client of a cluster: begins to connect, and goes on to. on_state tells when it is; what is asked
-// before waits for that.
+// A client of a cluster: begins to connect, and goes on to. on_state tells when it is; what is
+// asked before waits for that. A client's writes of one session are done in their order.
 //   options   [in]
 //   sessions  [out] to be given to aloft_sessions_destroy before the runtime is shut down
 // Thread: the loop of options.loop, or one that is no event loop's, which it blocks until the loop
@@ -617,8 +617,8 @@ typedef struct aloft_attachment_callbacks {
   // An event, in order, each once, whatever becomes of connections and nodes. `data` [in] is good
   // until the call returns.
   void (*on_event)(uint64_t number, const void *data, size_t length, void *context);
-  // The session is over (ALOFT_ECLOSED, ALOFT_ENOENT), or the way to it is. The last call; not after
-  // aloft_session_detach.
+  // The session is over (ALOFT_ECLOSED, ALOFT_ENOENT), or the way to it is. The last call; not
+  // after aloft_session_detach.
   void (*on_ended)(int status, void *context);
 } aloft_attachment_callbacks;
 

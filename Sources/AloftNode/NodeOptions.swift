@@ -9,8 +9,8 @@ public struct NodeOptions: Sendable {
   /// Where other nodes are listened for; port 0 lets the system choose.
   public var listen = SocketAddress("127.0.0.1", 0)
   /// Where clients of sessions are listened for (`SessionClient`); nil for none. They show tokens,
-  /// see ``Node/clientToken(for:validFor:)``. Encrypted if links are; in plain text it's refused off
-  /// loopback in the same way.
+  /// see ``Node/clientToken(for:validFor:)``. Encrypted if links are; in plain text it's refused
+  /// off loopback in the same way.
   public var sessionListen: SocketAddress?
   /// What the others are told to dial, when that is another address.
   public var advertise: SocketAddress?

@@ -20,10 +20,10 @@ public struct SessionClientOptions: Sendable {
   public var connectTimeout: Duration = .seconds(1)
   /// Requests that wait for their answers; more are told `busy`.
   public var requestsMax = 65_536
-  /// Writes of one session that are under way at a time, the others wait: as many must fit into the
-  /// keys that the session keeps (`SessionOptions.keysMax`, 8 unless given), lest one is repeated
-  /// that was forgotten.
-  public var writesPerSession = 4
+  /// Writes of one session that are under way at a time; the others wait. With one, they are done
+  /// in the order in which they were asked for. More must fit into the keys that the session keeps
+  /// (`SessionOptions.keysMax`, 8 unless given), lest one is repeated that was forgotten.
+  public var writesPerSession = 1
 
   /// A client of the nodes at these addresses.
   public init(addresses: [SocketAddress], token: String) {

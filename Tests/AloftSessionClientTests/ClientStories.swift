@@ -101,7 +101,7 @@ struct ClientStories {
     try await withDoors { nodes in
       let client = try await nodes.client("user", at: [2, 0, 1]) { $0.patience = .seconds(60) }
       // At the one that is to die.
-      let doomed = try await nodes.client("user", at: [2]) { $0.patience = .seconds(60) }
+      let doomed = try await nodes.client("user", at: [2]) { $0.patience = .milliseconds(300) }
       var sessions: [ClientSession] = []
       for _ in 0..<12 { sessions.append(try await client.create()) }
       let watched = sessions[0]
@@ -161,6 +161,25 @@ struct ClientStories {
       await client.close()
       #expect(await failure { _ = try await made.read() } == .notAccepting)
       #expect(await client.state == .closed)
+    }
+  }
+
+  @Test("A client's writes of one session are done in the order in which they were asked for")
+  func order() async throws {
+    try await withDoors { nodes in
+      let client = try await nodes.client("user")
+      let made = try await client.create()
+      try await withThrowingTaskGroup(of: Void.self) { tasks in
+        for number in 0..<100 {
+          tasks.addTask { try await made.append([UInt8(number)]) }
+          // Each is asked before the next one is.
+          try await eventually("\(number) was asked") {
+            await client.statistics().requests >= UInt64(number) + 3
+          }
+        }
+        try await tasks.waitForAll()
+      }
+      #expect(try await made.read().state == Array(0..<100))
     }
   }
 }

@@ -70,6 +70,21 @@ final class DoorNodes: @unchecked Sendable {
     return client
   }
 
+  /// Why a client isn't let in; nil for one that was, and is gone again.
+  func attempt(_ options: SessionClientOptions) async -> SessionFailure.Code? {
+    await failure {
+      try await SessionClient.connect(clientRuntime, options, within: .seconds(20)).close()
+    }
+  }
+
+  /// Why a client isn't let in within a moment.
+  func lateFailure(_ options: SessionClientOptions) async -> SessionFailure.Code? {
+    await failure {
+      _ = try await SessionClient.connect(
+        clientRuntime, options, within: .milliseconds(500))
+    }
+  }
+
   func endAll() async {
     for client in clients { await client.close() }
     for at in nodes.indices { await end(at) }

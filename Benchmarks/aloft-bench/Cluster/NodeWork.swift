@@ -9,6 +9,7 @@ final class NodeWork: Sendable {
   let sessions = Mutex<SessionWork?>(nil)
   let service = Mutex<EndToEndService?>(nil)
   let history = Mutex<SessionHistory?>(nil)
+  let churn = Mutex<SessionChurn?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -72,6 +73,9 @@ final class NodeWork: Sendable {
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
       if let history = history.withLock({ $0 }), let answer = try await history.order(words) {
+        return answer
+      }
+      if let churn = churn.withLock({ $0 }), let answer = try await churn.order(words) {
         return answer
       }
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {

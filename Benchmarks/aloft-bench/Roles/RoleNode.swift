@@ -55,6 +55,7 @@ struct RoleNode: ParsableCommand {
     work.node.withLock { $0 = node }
     work.sessions.withLock { $0 = SessionWork(node) }
     work.history.withLock { $0 = SessionHistory(node, seed: UInt64.random(in: 1 ... .max)) }
+    work.churn.withLock { $0 = SessionChurn(node) }
     let service = EndToEndService(node, runtime)
     work.service.withLock { $0 = service }
     let chaos = try work.chaos(node)

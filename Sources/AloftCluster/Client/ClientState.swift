@@ -18,9 +18,10 @@ package struct ClientOptions: Sendable {
   package var backoffMaxMs: UInt32 = 500
   /// Requests that wait or are under way.
   package var requestsMax = 65_536
-  /// Writes of one session that are under way at a time: as many must fit into the keys that the
-  /// session keeps, lest one is repeated that has been forgotten.
-  package var writesPerSession = 4
+  /// Writes of one session that are under way at a time. One: they are done in the order in which
+  /// they were asked for. More must fit into the keys that the session keeps, lest one is repeated
+  /// that has been forgotten.
+  package var writesPerSession = 1
 
   package init(addresses: [SocketAddress], token: ClientToken) {
     self.addresses = addresses

@@ -27,6 +27,9 @@ enum NodeKind {
   static let entry: UInt8 = 5
   static let write: UInt8 = 6
   static let query: UInt8 = 7
+  /// A write that may have been done before: behind eight bytes, what had been applied where it
+  /// came from when it was asked for first.
+  static let repeatedWrite: UInt8 = 8
   static let epoch: UInt8 = 9
   static let channel: UInt8 = 10
 }

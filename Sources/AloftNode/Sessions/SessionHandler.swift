@@ -19,8 +19,8 @@ internal import AloftSession
 /// A node that was cut off learns late that others serve its sessions: until `stopped`, what it
 /// writes is refused, so nothing that it believes can do harm.
 ///
-/// **Threads**: the node's loop; must not block. What is to be written is best left to a task, or to
-/// the functions of ``Sessions`` that are for the loop.
+/// **Threads**: the node's loop; must not block. What is to be written is best left to a task, or
+/// to the functions of ``Sessions`` that are for the loop.
 public protocol SessionHandler: Sendable {
   /// This node serves the session from now on. `isNew`: it was just made. Else it's an older one,
   /// which has been served elsewhere, or here before a restart.

@@ -80,6 +80,14 @@ struct RegisterJudge {
     known = max(known, version)
   }
 
+  /// What it knows, for whoever has to find out why it complains.
+  var text: String {
+    let writes = recent.filter { $0.number != .max }.sorted { $0.number < $1.number }
+      .map { "\($0.number):\($0.version >> 16).\($0.version & 0xffff)" }
+    return "known \(known >> 16).\(known & 0xffff), writes \(writes.joined(separator: " ")), "
+      + "under way \(open.sorted())"
+  }
+
   private func version(of number: UInt64) -> UInt64 {
     let entry = recent[Int(number % UInt64(Self.recentMax))]
     return entry.number == number ? entry.version : 0

@@ -76,9 +76,11 @@ struct SessionChaos {
     var counts: [Fault: Int] = [:]
     var broken: [String] = []
     var done = 0
+    var last = Fault.kill
     while done < faults || account.operations < operations {
       if done < faults {
         let kind = kinds.randomElement(using: &random)!
+        last = kind
         try harm(cluster, kind, &random)
         counts[kind, default: 0] += 1
         done += 1
@@ -90,7 +92,7 @@ struct SessionChaos {
         break
       }
       let before = account.operations
-      try goesOn(cluster, from: before, done, &broken)
+      try goesOn(cluster, from: before, done, last, &broken)
       if !broken.isEmpty { break }
       if done % 20 == 0 || done == faults { tell("\(done) faults: \(account.text)") }
     }
@@ -109,7 +111,8 @@ struct SessionChaos {
 
   /// Waits until clients get answers again, and a little longer.
   private mutating func goesOn(
-    _ cluster: SessionChaosCluster, from before: Int, _ fault: Int, _ broken: inout [String]
+    _ cluster: SessionChaosCluster, from before: Int, _ fault: Int, _ kind: Fault,
+    _ broken: inout [String]
   ) throws {
     let end = ContinuousClock.now + .seconds(30)
     repeat {
@@ -120,7 +123,7 @@ struct SessionChaos {
       broken.append("fault \(fault): after 30 s hardly anything is answered")
     }
     if account.faults.sum > 0 || account.missing > 0 {
-      broken.append("fault \(fault): \(account.text)")
+      broken.append("fault \(fault), \(kind.rawValue): \(account.text)")
     }
   }
 

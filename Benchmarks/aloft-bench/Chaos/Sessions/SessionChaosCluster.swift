@@ -68,8 +68,10 @@ final class SessionChaosCluster {
   func cut(_ pairs: [(from: Int, to: Int)]) throws { try network?.cut(pairs) }
   func heal() throws { try network?.heal() }
 
-  /// What is in the way of a full disk being full, and how it's made free again.
-  func filler(_ index: Int) -> String { "\(data.path)/n\(index)/filler" }
+  /// A node's data directory.
+  func path(_ index: Int) -> String { "\(data.path)/n\(index)" }
+  /// A file that fills the disk while it's there.
+  func filler(_ index: Int) -> String { "\(path(index))/filler" }
 
   func number(of index: Int) throws -> Int {
     Int(try nodes[index].order("number", "number")[1]) ?? 0

@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import Foundation
 
 /// Clients of sessions, many at a time, whose every operation is judged as it ends. On the loop of
 /// a node that serves none of the sessions.
@@ -203,8 +204,21 @@ final class SessionHistory: @unchecked Sendable {
     isLast: Bool = false
   ) {
     let number = state.byteCount == Self.bytes ? state.unsafeLoadUnaligned(as: UInt64.self) : .max
-    registers[index].judge.read(start, number: number, version: version, isLast: isLast)
+    watched(index, "read \(number), version \(version >> 16).\(version & 0xffff)") {
+      $0.read(start, number: number, version: version, isLast: isLast)
+    }
     registers[index].version = max(registers[index].version, version)
+  }
+
+  /// A fault is told where it's seen, with what was known before.
+  private func watched(
+    _ index: Int, _ what: @autoclosure () -> String, _ body: (inout RegisterJudge) -> Void
+  ) {
+    let before = registers[index].judge.faults
+    body(&registers[index].judge)
+    guard registers[index].judge.faults != before else { return }
+    let line = "session \(index): \(what()): \(registers[index].judge.text)\n"
+    try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
   }
 
   private func write(_ index: Int, expected: UInt64?) {
@@ -214,7 +228,9 @@ final class SessionHistory: @unchecked Sendable {
       [self] version, failure in
       registers[index].atWork -= 1
       let outcome = outcome(version, failure)
-      registers[index].judge.wrote(number, start, expected: expected, outcome)
+      watched(index, "wrote \(number), \(outcome), expected \(expected ?? 0)") {
+        $0.wrote(number, start, expected: expected, outcome)
+      }
       // A conflict tells the version that is there.
       registers[index].version = max(registers[index].version, version, failure?.version ?? 0)
       goOn(failure?.code == .conflict ? nil : failure)
