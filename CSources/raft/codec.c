@@ -63,13 +63,18 @@ static const uint8_t *get_bytes(struct cursor *c, uint64_t length) {
 }
 
 uint8_t *aloft__raft_frame(const uint8_t *bytes, size_t length, size_t *size) {
-  size_t padded = (length + 7) & ~(size_t)7;
-  uint8_t *framed = raft_malloc(FRAME_BYTES + padded);
+  uint8_t *framed = raft_malloc(FRAME_BYTES + length + 8);
   if (framed == NULL) { return NULL; }
-  uint8_t *at = put_bytes(put(framed, length), bytes, length);
-  memset(at, 0, padded - length);
-  *size = FRAME_BYTES + padded;
+  put_bytes(framed + FRAME_BYTES, bytes, length);
+  *size = aloft__raft_frame_around(framed, length);
   return framed;
+}
+
+size_t aloft__raft_frame_around(uint8_t *framed, size_t length) {
+  size_t padded = (length + 7) & ~(size_t)7;
+  put(framed, length);
+  memset(framed + FRAME_BYTES + length, 0, padded - length);
+  return FRAME_BYTES + padded;
 }
 
 bool aloft__raft_unframe(const uint8_t *bytes, size_t size, const uint8_t **out, size_t *length) {

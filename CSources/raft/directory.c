@@ -121,7 +121,7 @@ static bool see_log(const char *name, uint64_t argument, char *found) {
   return is_raft_file(name);
 }
 
-// A segment that should have been cut before `argument`.
+// A segment that should have been cut before `argument`, or removed.
 static bool see_uncut(const char *name, uint64_t argument, char *found) {
   (void)found;
   unsigned long long first, last;
@@ -129,12 +129,21 @@ static bool see_uncut(const char *name, uint64_t argument, char *found) {
          && last >= argument;
 }
 
+// The same, when what was written since then may be there, too: it begins with `argument`.
+static bool see_across(const char *name, uint64_t argument, char *found) {
+  (void)found;
+  unsigned long long first, last;
+  return is_closed_segment(name) && sscanf(name, "%llu-%llu", &first, &last) == 2
+         && first < argument && last >= argument;
+}
+
 bool aloft__raft_directory_has_log(aloft__raft *r) {
   return any_file(r->directory_fd, see_log, 0, NULL);
 }
 
-bool aloft__raft_truncation_seen(aloft__raft *r, uint64_t index) {
-  return !any_file(r->directory_fd, see_uncut, index, NULL);
+bool aloft__raft_truncations_seen(aloft__raft *r, uint64_t first, uint64_t last) {
+  return !any_file(r->directory_fd, see_uncut, last, NULL)
+         && !any_file(r->directory_fd, see_across, first, NULL);
 }
 
 // Whose log it is stands in the file that is locked.

@@ -19,6 +19,8 @@ enum {
   // Bytes of entries in one message, and in all that one call of libraft's makes.
   MESSAGE_BYTES = 1 << 20,
   MESSAGES_BYTES = 8 << 20,
+  // Of a snapshot, for each entry that the log may have before the next one.
+  SNAPSHOT_BYTES_PER_ENTRY = 2048,
   // A snapshot travels in parts, so many of them on their way.
   PART_BYTES = 256 << 10,
   PARTS_WINDOW = 4,
@@ -161,7 +163,8 @@ struct aloft__raft {
   size_t changes_count, changes_room;
   struct change_entry members; // the last one that is applied
   uint32_t cuts;
-  uint64_t truncated_at;       // a truncation that has not been seen on disk yet
+  // Truncations that have not been seen on disk yet: the lowest one, and the last; 0 for none.
+  uint64_t truncated_from, truncated_at;
   uint64_t log_bytes;          // applied since the last snapshot
 
   // Leadership.
@@ -191,6 +194,8 @@ struct aloft__raft {
   struct raft_io_async_work *take;
   raft_io_async_work_cb take_done;
   uint64_t take_index;
+  unsigned kept; // entries that stay behind it
+  size_t taken_length; // of the last one
   uint8_t *snapshot;
   size_t snapshot_length;
   struct sent *sent;
@@ -269,6 +274,8 @@ void aloft__raft_drop_entries(struct raft_append_entries *entries);
 // Holds an entry's own bytes against its frame.
 bool aloft__raft_unframe(const uint8_t *bytes, size_t size, const uint8_t **out, size_t *length);
 uint8_t *aloft__raft_frame(const uint8_t *bytes, size_t length, size_t *size);
+// Around bytes that stand behind FRAME_BYTES of room, and before 8 more. Answers the whole size.
+size_t aloft__raft_frame_around(uint8_t *framed, size_t length);
 // -EBADMSG unless it is a configuration of ours; fills in an empty one if `out` is not null.
 int aloft__raft_read_members(
     const uint8_t *bytes, size_t length, struct raft_configuration *out);
@@ -278,7 +285,8 @@ int aloft__raft_directory_open(aloft__raft *raft, char text[ALOFT__RAFT_TEXT]);
 void aloft__raft_directory_close(aloft__raft *raft);
 bool aloft__raft_directory_has_log(aloft__raft *raft);
 void aloft__raft_check_room(aloft__raft *raft);
-bool aloft__raft_truncation_seen(aloft__raft *raft, uint64_t index);
+// Whether cuts at `first`, and at last at `last`, have come off, before more is written than that.
+bool aloft__raft_truncations_seen(aloft__raft *raft, uint64_t first, uint64_t last);
 
 // segments.c
 void aloft__raft_check_segments(aloft__raft *raft);
@@ -346,9 +354,13 @@ bool aloft__raft_pending_push(aloft__raft *raft, struct pending pending);
 void aloft__raft_pending_pop(aloft__raft *raft);
 void aloft__raft_refuse_requests(aloft__raft *raft);
 
+// image.c
+uint8_t *aloft__raft_image_take(aloft__raft_image *image, size_t *size);
+
 // changes.c: one change of members at a time.
 void aloft__raft_change_begin(aloft__raft *raft, const struct request *request);
 void aloft__raft_change_go_on(aloft__raft *raft);
+uint64_t aloft__raft_change_against(const aloft__raft *raft, uint8_t node);
 void aloft__raft_change_lost(aloft__raft *raft);
 
 // machine.c: the state machine, and leadership.

@@ -190,14 +190,15 @@ static void on_appended(struct raft_io_append *disk, int status) {
   r->disk_under_way--;
   if (r->dead) { return; }
   if (status == 0 && a->fails) { status = RAFT_IOERR; }
-  if (status == 0 && r->truncated_at != 0) {
-    if (!aloft__raft_truncation_seen(r, r->truncated_at)
+  // What was asked for before the cut may end before it, too.
+  if (status == 0 && r->truncated_at != 0 && a->cut == r->cuts) {
+    if (!aloft__raft_truncations_seen(r, r->truncated_from, r->truncated_at)
         || aloft__raft_fails(r, ALOFT__RAFT_FAIL_TRUNCATE)) {
       r->append_failed = true;
       disk_failed(r, "cutting the log", RAFT_IOERR);
       return;
     }
-    r->truncated_at = 0;
+    r->truncated_from = r->truncated_at = 0;
   }
   if (status != 0) {
     r->append_failed = true;
@@ -258,7 +259,8 @@ static int io_truncate(struct raft_io *io, raft_index index) {
     return 0;
   }
   // raft_uv keeps to itself whether it came off, so it is seen to after the next write.
-  if (r->truncated_at == 0 || index < r->truncated_at) { r->truncated_at = index; }
+  if (r->truncated_at == 0 || index < r->truncated_from) { r->truncated_from = index; }
+  r->truncated_at = index;
   r->cuts++;
   aloft__raft_log_truncate(r, index);
   return 0;
@@ -277,8 +279,7 @@ static void on_put(struct raft_io_snapshot_put *disk, int status) {
   struct raft_io_snapshot_put *request = r->put_request;
   r->put_request = NULL;
   r->put_done(request, 0);
-  uint64_t kept = r->options.trailing_entries;
-  if (r->put_index > kept) { aloft__raft_log_trim(r, r->put_index - kept); }
+  if (r->put_index > r->kept) { aloft__raft_log_trim(r, r->put_index - r->kept); }
   if (!r->closing) { aloft__raft_after(r); }
 }
 
@@ -300,7 +301,7 @@ static int io_snapshot_put(
     aloft__raft_log_reset(r, snapshot->index + 1);
     aloft__raft_members_set(r, snapshot->configuration_index, &conf);
     raft_free(conf.base);
-    r->truncated_at = 0;
+    r->truncated_from = r->truncated_at = 0;
     r->cuts++;
   }
   int status = r->disk.snapshot_put(&r->disk, trailing, &r->put, snapshot, on_put);

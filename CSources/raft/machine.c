@@ -1,7 +1,6 @@
 // The state machine that libraft feeds, which is home's; and who leads.
 #include <stdlib.h>
 #include <string.h>
-#include <string.h>
 
 #include "internal.h"
 
@@ -15,6 +14,19 @@ static void answer_barriers(aloft__raft *r, uint64_t applied) {
         r, first->token, same ? ALOFT__RAFT_COMMITTED : ALOFT__RAFT_UNKNOWN, first->index);
     aloft__raft_pending_pop(r);
   }
+}
+
+// A snapshot is made when the log is half as large as the last one: each costs as much as all of
+// the state, and the log what was changed.
+static uint64_t log_bytes_max(const aloft__raft *r) {
+  uint64_t half = r->taken_length / 2;
+  return half > r->options.snapshot_log_bytes ? half : r->options.snapshot_log_bytes;
+}
+
+// The same for small entries, which take their time at the next start.
+static unsigned entries_max(const aloft__raft *r) {
+  size_t most = r->taken_length / SNAPSHOT_BYTES_PER_ENTRY;
+  return most > r->options.snapshot_entries ? (unsigned)most : r->options.snapshot_entries;
 }
 
 static int apply(struct raft_fsm *fsm, const struct raft_buffer *buffer, void **result) {
@@ -38,10 +50,19 @@ static int apply(struct raft_fsm *fsm, const struct raft_buffer *buffer, void **
   }
   aloft__raft_emit(r, &event, own, length);
   r->log_bytes += buffer->len;
-  if (r->log_bytes >= r->options.snapshot_log_bytes) {
+  if (r->log_bytes >= log_bytes_max(r)) {
     raft_set_snapshot_threshold(&r->raft, 1);
   }
   return 0;
+}
+
+// Entries that stay behind a snapshot: as many as were asked for, unless they are large.
+static unsigned trailing(const aloft__raft *r, uint64_t index) {
+  uint64_t before = r->take_index > r->put_index ? r->take_index : r->put_index;
+  uint64_t mean = index > before ? r->log_bytes / (index - before) + 1 : 1;
+  uint64_t most = r->options.trailing_bytes / mean + 1;
+  bool few = r->options.trailing_bytes != 0 && most < r->options.trailing_entries;
+  return few ? (unsigned)most : r->options.trailing_entries;
 }
 
 static int snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigned *count) {
@@ -51,9 +72,11 @@ static int snapshot(struct raft_fsm *fsm, struct raft_buffer *buffers[], unsigne
   // libraft would write the newest configuration into it, committed or not.
   aloft__raft_members_applied(r, raft_last_applied(&r->raft));
   if (r->dead || r->stopping || r->changes_count > 0) { return RAFT_BUSY; }
+  r->kept = trailing(r, raft_last_applied(&r->raft));
+  raft_set_snapshot_trailing(&r->raft, r->kept);
   r->take_index = raft_last_applied(&r->raft);
   r->log_bytes = 0;
-  raft_set_snapshot_threshold(&r->raft, r->options.snapshot_entries);
+  raft_set_snapshot_threshold(&r->raft, entries_max(r));
   aloft__raft_event event = {.kind = ALOFT__RAFT_SNAPSHOT, .index = r->take_index};
   aloft__raft_emit(r, &event, NULL, 0);
   return 0;
@@ -69,6 +92,7 @@ void aloft__raft_snapshot_taken(aloft__raft *r, uint64_t index, uint8_t *bytes, 
   r->take = NULL;
   r->snapshot = bytes;
   r->snapshot_length = length;
+  if (bytes != NULL) { r->taken_length = length; }
   int status = bytes != NULL ? take->work(take) : RAFT_BUSY;
   r->take_done(take, status);
   if (!r->dead && !r->closing) { aloft__raft_after(r); }
@@ -105,6 +129,8 @@ static int restore(struct raft_fsm *fsm, struct raft_buffer *buffer) {
   event.token = (uint64_t)(uintptr_t)buffer->base;
   aloft__raft_emit(r, &event, NULL, 0);
   r->log_bytes = 0;
+  r->taken_length = length;
+  raft_set_snapshot_threshold(&r->raft, entries_max(r));
   aloft__raft_tell_members(r);
   return 0;
 }

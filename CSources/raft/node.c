@@ -123,7 +123,8 @@ static void configure(aloft__raft *r) {
   raft_set_election_timeout(&r->raft, r->options.election_ms);
   raft_set_heartbeat_timeout(&r->raft, r->options.heartbeat_ms);
   raft_set_snapshot_threshold(&r->raft, r->options.snapshot_entries);
-  raft_set_snapshot_trailing(&r->raft, r->options.trailing_entries);
+  r->kept = r->options.trailing_entries;
+  raft_set_snapshot_trailing(&r->raft, r->kept);
   raft_set_install_snapshot_timeout(&r->raft, 2 * TRANSFER_STALL_MS);
   // A message that was lost is sent again after an election's time; twice that, and the member to
   // be promoted is not there. No other change can begin before that is known.

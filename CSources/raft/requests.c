@@ -88,15 +88,25 @@ int aloft__raft_receive(aloft__raft *r, uint8_t node, const uint8_t *bytes, size
   return status;
 }
 
-int aloft__raft_snapshot(aloft__raft *r, uint64_t index, const uint8_t *bytes, size_t length) {
-  struct request request = {.kind = REQUEST_SNAPSHOT, .token = index};
-  if (bytes != NULL) {
-    request.bytes = aloft__raft_frame(bytes, length, &request.length);
-    if (request.bytes == NULL) { return -ENOMEM; }
-  }
+static int push_snapshot(aloft__raft *r, uint64_t index, uint8_t *framed, size_t size) {
+  struct request request = {
+    .kind = REQUEST_SNAPSHOT, .token = index, .bytes = framed, .length = size};
   int status = push(r, &request);
-  if (status != 0) { raft_free(request.bytes); }
+  if (status != 0) { raft_free(framed); }
   return status;
+}
+
+int aloft__raft_snapshot(aloft__raft *r, uint64_t index, const uint8_t *bytes, size_t length) {
+  size_t size = 0;
+  uint8_t *framed = bytes != NULL ? aloft__raft_frame(bytes, length, &size) : NULL;
+  if (bytes != NULL && framed == NULL) { return -ENOMEM; }
+  return push_snapshot(r, index, framed, size);
+}
+
+int aloft__raft_snapshot_image(aloft__raft *r, uint64_t index, aloft__raft_image *image) {
+  size_t size;
+  uint8_t *framed = aloft__raft_image_take(image, &size);
+  return push_snapshot(r, index, framed, size);
 }
 
 void aloft__raft_stop(aloft__raft *r) {

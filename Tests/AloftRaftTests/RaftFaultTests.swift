@@ -161,6 +161,46 @@ import Testing
     try world.finish()
   }
 
+  /// The leader dies before the change is on its disk. Who got it would have no vote any more, and
+  /// a longer log than those who have.
+  @Test("(q) Who loses its vote hears of it when that is agreed on", arguments: [true, false])
+  func demotion(isGuarded: Bool) throws {
+    let world = try RaftWorld()
+    try world.form(2)
+    let leader = try #require(try world.on { world.leader })
+    let other = try #require(try world.on { world.members.values.first { $0 !== leader } })
+    var candidacies = 0
+    try world.on {
+      world.filter = { from, _, message in
+        let isCandidate = from == leader.node && leader.ended == nil && Wire.vote(message) != nil
+        if isCandidate { candidacies += 1 }
+        world.noteChange()
+        return true
+      }
+      let shim = leader.log!.shim!
+      if !isGuarded { aloft__raft_remove_guards(shim, UInt32(ALOFT__RAFT_UNGUARDED_DEMOTION)) }
+      aloft__raft_inject(shim, Int32(ALOFT__RAFT_FAIL_APPEND), 0)
+    }
+    // What is on its disk now is all that it will have.
+    let kept = "\(world.root)/kept"
+    copyTree(world.directory(leader.node), to: kept)
+    try world.on {
+      leader.log!.change(.assign(NodeID(rawValue: other.node), role: .standby), token: 7_000)
+    }
+    try #require(world.until { leader.ended != nil && leader.log == nil })
+    removeTree(world.directory(leader.node))
+    try #require(rename(kept, world.directory(leader.node)) == 0)
+    try world.start(leader.node)
+    try #require(world.until { world.leader != nil || candidacies >= 10 })
+    if isGuarded {
+      #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+      try expectAgreement(world, [[1]])
+    } else {
+      #expect(try world.on { world.leader } == nil, "the fault can't be shown any more")
+    }
+    try world.finish()
+  }
+
   @Test("(d) A change of members that is taken back is taken back whole, also after a snapshot")
   func rollback() throws {
     let world = try RaftWorld()
@@ -235,6 +275,58 @@ import Testing
     try world.on { world.heal() }
     try #require(world.until { old.ended != nil })
     #expect(try world.on { old.ended }?.contains("cutting the log") == true)
+    try world.finish()
+  }
+
+  @Test("Writes that a cut of the log finds under way say nothing of it")
+  func truncationBehindWrites() throws {
+    let world = try RaftWorld()
+    try world.form(3)
+    #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+    let leader = try #require(try world.on { world.leader })
+    let others = [1, 2, 3].filter { $0 != leader.node } as [UInt8]
+    let (cut, other) = (try #require(world.members[others[0]]), others[1])
+    try #require(world.until { cut.lastIndex == leader.lastIndex })
+    // The third one keeps the first entry of the second one's.
+    let second = leader.term + 2
+    func send(_ term: UInt64, from node: UInt8, at place: UInt64, bytes: Int) {
+      let entry = Wire.le(UInt64(bytes)) + Array(repeating: UInt8(term & 0xff), count: bytes)
+      let message = Wire.entries(
+        term: term, previous: cut.lastIndex + place,
+        previousTerm: place == 0 ? leader.term : min(term, second), commit: 0,
+        [(term, 1, entry)])
+      message.withUnsafeBytes { cut.log?.receive(from: NodeID(rawValue: node), message: $0) }
+    }
+    nonisolated(unsafe) var answers = 0
+    try world.on {
+      world.filter = { [unowned world] from, to, _ in
+        if from == cut.node { answers += 1 }
+        world.noteChange()
+        return from != cut.node && to != cut.node
+      }
+      for place in 0..<6 as Range<UInt64> {
+        send(leader.term + 1, from: leader.node, at: place, bytes: 1 << 19)
+      }
+    }
+    // Files of the log are closed with what is to be cut off in them.
+    try #require(world.until { answers >= 6 })
+    try world.on {
+      // A leader's, and in the same moment that of the next ones, who have nothing of it.
+      for place in 6..<9 as Range<UInt64> {
+        send(leader.term + 1, from: leader.node, at: place, bytes: 1 << 19)
+      }
+      for place in 0..<3 as Range<UInt64> {
+        send(leader.term + 2, from: other, at: place, bytes: 1 << 19)
+      }
+      send(leader.term + 3, from: leader.node, at: 1, bytes: 8)
+    }
+    try #require(world.until { cut.term > second || cut.ended != nil })
+    // Waits for the writes.
+    try world.stop(cut.node)
+    #expect(try world.on { cut.ended } == nil)
+    try world.start(cut.node)
+    try #require(world.until { cut.term > second || cut.ended != nil })
+    #expect(try world.on { cut.ended } == nil)
     try world.finish()
   }
 

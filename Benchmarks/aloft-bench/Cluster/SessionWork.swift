@@ -98,18 +98,58 @@ final class SessionWork: @unchecked Sendable {
       try? node.eventLoop.execute { [self] in
         let own = made.filter { $0.slot.map { owners[Int($0.rawValue)] == number } ?? false }
         guard !own.isEmpty else { return done.resume(returning: "read 0 1 0") }
-        let sessions = node.sessions
-        var (good, bytes) = (0, 0)
-        let began = monotonicNow()
-        for index in 0..<count {
-          sessions.read(own[index &* 7_919 % own.count]) { state, _, failure in
-            if failure == nil { good += 1 }
-            bytes &+= state.byteCount
-          }
-        }
-        done.resume(returning: "read \(good) \(monotonicNow() - began) \(bytes)")
+        SessionReads(node, own, count: count) { done.resume(returning: $0) }.begin()
       }
     }
+  }
+}
+
+/// Reads that are many in a turn of the loop, and few enough that it has others to do: a node that
+/// doesn't hear of the others for long may not tell what its sessions are.
+private final class SessionReads: @unchecked Sendable {
+  // @unchecked: used on the node's loop alone.
+  private let node: Node
+  private let sessions: Sessions
+  private let ids: [SessionID]
+  private let count: Int
+  private let done: (String) -> Void
+  private var index = 0
+  private var good = 0
+  private var bytes = 0
+  private var began: UInt64 = 0
+  /// Some ten milliseconds' worth.
+  private static let inTurn = 65_536
+
+  init(_ node: Node, _ ids: [SessionID], count: Int, _ done: @escaping (String) -> Void) {
+    self.node = node
+    sessions = node.sessions
+    self.ids = ids
+    self.count = count
+    self.done = done
+  }
+
+  func begin() {
+    began = monotonicNow()
+    goOn()
+  }
+
+  private func goOn() {
+    var (good, bytes) = (0, 0)
+    let end = min(count, index + Self.inTurn)
+    for index in index..<end {
+      sessions.read(ids[index &* 7_919 % ids.count]) { state, _, failure in
+        if failure == nil { good += 1 }
+        bytes &+= state.byteCount
+      }
+    }
+    self.good += good
+    self.bytes &+= bytes
+    index = end
+    guard index < count else {
+      return done("read \(self.good) \(monotonicNow() - began) \(self.bytes)")
+    }
+    // Not as a job, which would be done in the same turn.
+    _ = try? node.eventLoop.schedule(after: .milliseconds(1)) { self.goOn() }
   }
 }
 

@@ -72,8 +72,9 @@ typedef struct aloft__raft_options {
   uint32_t heartbeat_ms;
   uint32_t segment_bytes;        // of a log file; a multiple of 4,096
   uint32_t snapshot_entries;     // a snapshot is made after so many entries,
-  uint64_t snapshot_log_bytes;   // or after so many bytes of them
+  uint64_t snapshot_log_bytes;   // or after so many bytes of them; later if it's large itself
   uint32_t trailing_entries;     // kept behind a snapshot, for followers that lag
+  uint64_t trailing_bytes;       // fewer of them, when they have more bytes; 0: however many
   uint32_t entry_bytes_max;
   uint32_t inflight_max;         // requests that are not answered yet
   uint64_t inflight_bytes_max;
@@ -113,6 +114,13 @@ int aloft__raft_reach(aloft__raft *raft, uint8_t node);
 // The answer to SNAPSHOT; null when none can be made now.
 int aloft__raft_snapshot(
     aloft__raft *raft, uint64_t index, const uint8_t *bytes, size_t length);
+// The same, put together in pieces that are copied once. It's taken whatever the result is.
+typedef struct aloft__raft_image aloft__raft_image;
+// Null, or false, when memory is out. `expected`: bytes that it will have, more or less.
+aloft__raft_image *aloft__raft_image_begin(size_t expected);
+bool aloft__raft_image_add(aloft__raft_image *image, const uint8_t *bytes, size_t length);
+void aloft__raft_image_drop(aloft__raft_image *image);
+int aloft__raft_snapshot_image(aloft__raft *raft, uint64_t index, aloft__raft_image *image);
 // Lets writes under way finish, then ends the thread. Never refused.
 void aloft__raft_stop(aloft__raft *raft);
 
@@ -146,7 +154,11 @@ void aloft__raft_inject(aloft__raft *raft, int fault, uint32_t skip);
 // While held, appended entries are written, but libraft doesn't learn of it.
 void aloft__raft_hold_appends(aloft__raft *raft, bool held);
 // Takes guards away, to show the faults that they guard against.
-enum { ALOFT__RAFT_UNGUARDED_COMMIT = 1, ALOFT__RAFT_UNGUARDED_VOTE = 2 };
+enum {
+  ALOFT__RAFT_UNGUARDED_COMMIT = 1,
+  ALOFT__RAFT_UNGUARDED_VOTE = 2,
+  ALOFT__RAFT_UNGUARDED_DEMOTION = 4
+};
 void aloft__raft_remove_guards(aloft__raft *raft, uint32_t guards);
 
 // Looks at a message as the raft thread would: 0, or -EBADMSG.

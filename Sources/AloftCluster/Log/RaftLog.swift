@@ -238,6 +238,17 @@ package final class RaftLog: ReplicatedLog, @unchecked Sendable {
     }
   }
 
+  /// The same, put together in pieces.
+  func giveSnapshot(index: UInt64, _ image: LogImage) {
+    guard let raft = unsafe raft else { return }
+    var status = -EAGAIN
+    if let image = unsafe image.take() {
+      status = unsafe aloft__raft_snapshot_image(raft, index, image)
+    }
+    // Without room, or memory, the log is asked to do without this one.
+    if status != 0 { _ = unsafe aloft__raft_snapshot(raft, index, nil, 0) }
+  }
+
   private func outcome(
     _ code: UInt8, _ index: UInt64, _ leader: NodeID, _ text: UnsafeRawBufferPointer
   ) -> LogOutcome {

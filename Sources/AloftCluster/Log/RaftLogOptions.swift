@@ -37,6 +37,9 @@ package struct RaftLogOptions: Sendable {
   package var snapshotLogBytes: UInt64 = 64 << 20
   /// Entries kept behind a snapshot, so that a node that was away for a moment needs none.
   package var trailingEntries: UInt32 = 8_192
+  /// Fewer of them, so that they have about so many bytes at most: with the snapshots' own limit
+  /// that bounds the log on disk and in memory.
+  package var trailingBytes: UInt64 = 64 << 20
   package var entryBytesMax: UInt32 = 1 << 20
   /// Proposals, barriers and changes without an answer yet. Beyond it the answer is `busy`.
   package var inflightMax: UInt32 = 65_536
@@ -83,6 +86,7 @@ package struct RaftLogOptions: Sendable {
       election_ms: timing.electionMilliseconds, heartbeat_ms: timing.heartbeatMilliseconds,
       segment_bytes: segmentBytes, snapshot_entries: snapshotEntries,
       snapshot_log_bytes: snapshotLogBytes, trailing_entries: trailingEntries,
+      trailing_bytes: trailingBytes,
       entry_bytes_max: entryBytesMax, inflight_max: inflightMax,
       inflight_bytes_max: inflightBytesMax, outgoing_bytes_max: messageBytesMax,
       snapshot_bytes_max: snapshotBytesMax, reserve_bytes: reserveBytes)

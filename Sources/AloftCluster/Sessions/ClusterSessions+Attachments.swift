@@ -14,8 +14,8 @@ extension ClusterSessions {
   ) {
     attachmentsMade += 1
     let number = attachmentsMade
-    query(.attach(number: number), id, principal, deadline: deadline) { [weak self] outcome, view in
-      if outcome.code == .done, let self {
+    query(.attach(number: number), id, principal, deadline: deadline) { [self] outcome, view in
+      if outcome.code == .done, !hasStopped {
         attachments[number] = Attachment(
           id: id, principal: principal, owner: server(of: id) ?? NodeID(rawValue: 0))
       }
@@ -39,11 +39,9 @@ extension ClusterSessions {
       attachments[number]?.owner = owner
       query(
         .attach(number: number), attachment.id, attachment.principal, deadline: soon()
-      ) { [weak self] outcome, _ in
+      ) { [self] outcome, _ in
         // It has ended meanwhile, or isn't his any more.
-        if outcome.code == .unknown || outcome.code == .closed {
-          self?.attachments[number] = nil
-        }
+        if outcome.code == .unknown || outcome.code == .closed { attachments[number] = nil }
       }
     }
   }

@@ -81,8 +81,8 @@ extension ClusterSessions {
       unsafe node.links.call(
         to: id, stream: NodeStream.entries, kind: NodeKind.entry, bytes,
         timeout: Self.entryTimeoutMs
-      ) { [weak self] outcome in
-        guard let self, !hasStopped else { return }
+      ) { [self] outcome in
+        guard !hasStopped else { return }
         returned(under: leadership)
         if case .reply(let bytes) = outcome,
           let verdict = try? SessionVerdict(bytes: unsafe Array(bytes))
@@ -189,6 +189,7 @@ extension ClusterSessions {
   func set(secret bytes: [UInt8]) {
     secret = bytes
     keys = SessionKeys(secret: bytes)
+    becameReady()
   }
 
   // MARK: Slots that change hands

@@ -40,15 +40,17 @@ extension ClusterSessions {
 
   /// A word of the system's randomness, of which some is kept.
   private func random() -> UInt64 {
-    if randomWords.isEmpty {
-      var generator = SystemRandomNumberGenerator()
-      var word: UInt64 = 0
-      for _ in 0..<Self.randomWordsKept {
-        word = generator.next()
-        randomWords.append(word)
-      }
-    }
+    if randomWords.isEmpty { fetchRandomWords() }
     return randomWords.removeLast()
+  }
+
+  /// As many at once as the system gives.
+  private func fetchRandomWords() {
+    randomWords = Array(repeating: 0, count: Self.randomWordsKept)
+    let status = unsafe randomWords.withUnsafeMutableBytes {
+      unsafe getentropy($0.baseAddress!, $0.count)
+    }
+    precondition(status == 0, "the system has no randomness")
   }
 
   /// Who serves the session; nil while nobody does.
@@ -69,8 +71,7 @@ extension ClusterSessions {
   private func serve(_ ask: SessionAsk) {
     switch ask.body {
     case .write(let request):
-      let asker = Asker.local { [weak self] outcome in self?.came(outcome, nil, ask) }
-      let outcome = submit(asker) { owner, token, now in
+      let outcome = submit(.local(ask)) { owner, token, now in
         guard ask.isRepeated else { return owner.submit(request, token: token, now: now) }
         return unsafe request.bytes.withUnsafeBytes {
           unsafe owner.submit(bytes: $0, repeatedSince: ask.since, token: token, now: now)
@@ -100,8 +101,7 @@ extension ClusterSessions {
     let start = unsafe bytes.withUnsafeBytes { bytes in
       unsafe node.links.call(
         to: id, stream: NodeStream.sessions, kind: kind, bytes, timeout: milliseconds
-      ) { [weak self] outcome in
-        guard let self else { return }
+      ) { [self] outcome in
         if case .reply(let bytes) = outcome, let answer = unsafe SessionWire.answer(bytes) {
           return came(answer.0, answer.1, ask)
         }
@@ -278,7 +278,7 @@ extension ClusterSessions {
     SessionConnection(node: sender.id, incarnation: sender.incarnation, number: number)
   }
 
-  private func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
+  func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
     let info = store.info(ref)
     unsafe store.withState(ref) { bytes in
       let view = unsafe SessionView(
@@ -330,7 +330,7 @@ extension ClusterSessions {
     guard Int(answer.token) < askers.count, let asker = askers[Int(answer.token)] else { return }
     forget(answer.token)
     switch asker {
-    case .local(let closure): closure(answer.outcome)
+    case .local(let ask): came(answer.outcome, nil, ask)
     case .remote(let call): reply(call, answer.outcome, nil)
     }
   }

@@ -15,7 +15,7 @@ extension ClusterSessions {
   /// A snapshot that is being written.
   struct SnapshotWriter {
     var index: UInt64
-    var bytes: [UInt8]
+    var image: LogImage
   }
 
   /// Begins; the log is given the bytes later.
@@ -29,26 +29,32 @@ extension ClusterSessions {
     }
     bytes += secret ?? Array(repeating: 0, count: SessionKeys.secretBytes)
     bytes += cluster
-    bytes.reserveCapacity(bytes.count + store.bytes + store.bytes / 8)
+    let image = LogImage(expected: bytes.count + store.bytes + store.bytes / 8)
+    image.append(bytes)
     store.beginSnapshot()
-    snapshot = SnapshotWriter(index: index, bytes: bytes)
-    goOnWithSnapshot()
+    snapshot = SnapshotWriter(index: index, image: image)
+    goOnWithSnapshot(index)
   }
 
   /// A piece, and the rest when the loop has done its other work.
-  func goOnWithSnapshot() {
-    guard snapshot != nil else { return }
+  func goOnWithSnapshot(_ index: UInt64) {
+    guard snapshot?.index == index else { return }
     if let piece = store.nextPiece(bytesMax: Self.pieceBytes) {
-      snapshot?.bytes += piece
-      node.loop.executeUnrefused { [weak self] in
-        guard let self, !hasStopped else { return }
-        goOnWithSnapshot()
-      }
-      return
+      snapshot?.image.append(piece)
+      return goOnLater(index)
     }
     guard let done = snapshot.take() else { return }
     statistics.snapshots += 1
-    node.log?.giveSnapshot(index: done.index, done.bytes)
+    node.log?.giveSnapshot(index: done.index, done.image)
+  }
+
+  /// By a timer: a job would be done in this very turn, and so would all that follow it.
+  private func goOnLater(_ index: UInt64) {
+    let goOn = { [self] in
+      if !hasStopped { goOnWithSnapshot(index) }
+    }
+    let timer = node.loop.startTimer(afterMilliseconds: 1, period: 0, beyondLimit: true, goOn)
+    if timer == nil { node.loop.executeUnrefused(goOn) }
   }
 
   /// The cluster's part of a snapshot, once the sessions have been replaced by theirs; nil when it

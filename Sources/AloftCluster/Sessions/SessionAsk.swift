@@ -16,7 +16,7 @@ package enum SessionQuery: Hashable, Sendable {
 
 /// Who an answer of the owner is for.
 enum Asker {
-  case local((SessionOutcome) -> Void)
+  case local(SessionAsk)
   case remote(IncomingCall)
 }
 

@@ -16,6 +16,8 @@ struct SlotPlacer {
   private var nodes: [Node] = []
   /// After so many the sessions are counted anew.
   private static let span = 512
+  /// Sessions that a node may have above others: as many as may be on their way to the log.
+  private static let leeway = 1_024
   private var left = 0
 
   private var state: ClusterState?
@@ -39,8 +41,10 @@ struct SlotPlacer {
 
   /// Nil when nobody may have sessions. `count`: sessions by slot.
   ///
-  /// `own` gets it, too, while it has no more than 1/1024 of its sessions above the one that has
-  /// fewest: the session of another node costs a way there and back.
+  /// `own` gets it, too, while it has no more than 1/64 of its sessions, or 1,024, above the one
+  /// that has fewest: the session of another node costs a way there and back with each write, and
+  /// nodes know of each other's sessions only when these are made. What remains uneven is little
+  /// beside what a node holds, and slots are moved when it isn't.
   mutating func next(own: NodeID, _ count: (Int) -> Int) -> Slot? {
     if let state {
       take(state)
@@ -73,7 +77,8 @@ struct SlotPlacer {
 
   private func isNear(_ a: Node, _ least: Node) -> Bool {
     let count = a.counted + a.given
-    return (count - max(16, count >> 10)) * least.weight <= (least.counted + least.given) * a.weight
+    let leeway = max(Self.leeway, count >> 6)
+    return (count - leeway) * least.weight <= (least.counted + least.given) * a.weight
   }
 
   /// By what its count by weight would be with half a session more (Sainte-Laguë's method, 1910).
