@@ -32,7 +32,11 @@ let package = Package(
   products: [
     .library(name: "Aloft", targets: ["Aloft"]),
     .library(name: "AloftNode", targets: ["AloftNode"]),
+    .library(name: "AloftOperations", targets: ["AloftOperations"]),
+    .library(name: "AloftSessionClient", targets: ["AloftSessionClient"]),
     .library(name: "AloftService", targets: ["AloftService"]),
+    .library(name: "AloftConfiguration", targets: ["AloftConfiguration"]),
+    .library(name: "AloftTracing", targets: ["AloftTracing"]),
     .library(name: "AloftDistributed", targets: ["AloftDistributed"]),
     .library(name: "AloftC", type: .dynamic, targets: ["AloftC"]),
     // All of AloftC and what a node needs: a program links one of the two.
@@ -44,6 +48,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
@@ -64,7 +70,7 @@ let package = Package(
         "Benchmarks", "CHANGELOG.md", "CSources/abi/aloft.map", "CSources/abi/aloft_node.map",
         "CSources/libraft", "CSources/loop", "CSources/openssl",
         "CSources/raft", "CSources/uv", "LICENSE", "README.md", "Sources", "Tests", "docs",
-        "script",
+        "packaging", "script",
       ],
       sources: ["CSources/abi"], publicHeadersPath: "include", cSettings: strictC),
 
@@ -136,14 +142,44 @@ let package = Package(
       dependencies: ["Aloft", "AloftAtomics", "AloftCluster", "AloftEngine"] + logic,
       swiftSettings: strict),
 
+    // What operators look at: figures, health, a live page. Its own HTTP, for it asks little of it.
+    .target(
+      name: "AloftOperations", dependencies: ["Aloft", "AloftNode"],
+      resources: [.embedInCode("Page/live.html")], swiftSettings: strict),
+
+    // Uses a cluster's sessions from outside of it.
+    .target(
+      name: "AloftSessionClient",
+      dependencies: ["Aloft", "AloftCluster", "AloftEngine", "AloftNode"] + logic,
+      swiftSettings: strict),
+
     // Runtimes and nodes in the ecosystem's own terms: who links Aloft alone pays for none of it.
     .target(
       name: "AloftService",
       dependencies: [
-        "Aloft", "AloftNode",
+        "Aloft", "AloftNode", "AloftOperations",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+
+    // Spans that go from node to node, by swift-distributed-tracing.
+    .target(
+      name: "AloftTracing",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Instrumentation", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: strict),
+
+    // Options from files, variables and all else that swift-configuration reads.
+    .target(
+      name: "AloftConfiguration",
+      dependencies: [
+        "Aloft", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: strict),
 
@@ -155,7 +191,7 @@ let package = Package(
     .executableTarget(
       name: "aloft-node",
       dependencies: [
-        "Aloft", "AloftNode",
+        "Aloft", "AloftNode", "AloftOperations",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -202,6 +238,16 @@ let package = Package(
     // A pool of connections to a redis server, whose test starts one.
     .executableTarget(
       name: "example-pool", dependencies: ["Aloft"], path: "Benchmarks/example-pool",
+      swiftSettings: strict),
+
+    // Lines over TCP, a task for each connection.
+    .executableTarget(
+      name: "example-lines", dependencies: ["Aloft"], path: "Benchmarks/example-lines",
+      swiftSettings: strict),
+
+    // Jobs dealt out among supervised workers that fail now and then.
+    .executableTarget(
+      name: "example-farm", dependencies: ["Aloft"], path: "Benchmarks/example-farm",
       swiftSettings: strict),
 
     // A distributed actor that is used from several processes.
@@ -259,6 +305,13 @@ let package = Package(
       name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
       swiftSettings: tested),
     .testTarget(
+      name: "AloftOperationsTests", dependencies: ["Aloft", "AloftNode", "AloftOperations"],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftSessionClientTests",
+      dependencies: ["Aloft", "AloftNode", "AloftSessionClient", "aloft-node"],
+      swiftSettings: tested),
+    .testTarget(
       name: "AloftServiceTests",
       dependencies: [
         "Aloft", "AloftNode", "AloftService",
@@ -267,6 +320,21 @@ let package = Package(
         .product(name: "MetricsTestKit", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftTracingTests",
+      dependencies: [
+        "Aloft", "AloftNode", "AloftTracing",
+        .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+        .product(name: "Tracing", package: "swift-distributed-tracing"),
+      ],
+      swiftSettings: tested),
+    .testTarget(
+      name: "AloftConfigurationTests",
+      dependencies: [
+        "Aloft", "AloftConfiguration", "AloftNode",
+        .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: tested),
     .testTarget(

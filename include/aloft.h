@@ -27,6 +27,18 @@
 // doesn't know, and one built against a newer header is refused (ALOFT_EINVAL) by an older library
 // if, and only if, it sets something that the library doesn't know.
 //
+// **fork**: a child has the loops' memory and not their threads. It may call exec or _exit, and
+// nothing of Aloft's; what needs a loop is answered ALOFT_ESHUTDOWN or ALOFT_ECLOSED there, and a
+// runtime can't be created or freed. All descriptors close at exec. The parent goes on unharmed.
+//
+// **Signals** are the application's: the library installs no handler, none for the process's end
+// either, and needs SIGPIPE neither ignored nor handled. Loops' threads have the mask of the thread
+// that creates the runtime.
+// **Memory** comes from malloc and mmap. A program with a malloc of its own gives it to Aloft, too;
+// there is no hook beside that, for the Swift runtime within calls malloc by its name.
+// **Several runtimes** may live in a process, and know nothing of each other but by handles, which
+// say by themselves whose they are. Names are a runtime's own.
+//
 // **Callbacks** must not block: they hold up every connection of their loop. They may call any
 // function that may be called on a loop, close their own connection included. C++ exceptions and
 // longjmp must not leave them.

@@ -106,6 +106,9 @@ typedef struct aloft_node_options {
   uint64_t disk_reserve_bytes;
   uint32_t flags; // ALOFT_PLAINTEXT_OFF_LOOPBACK or 0
   uint32_t zero;  // 0
+  // Where clients of sessions are listened for (aloft_client_connect). Encrypted if links are.
+  // Default NULL: nowhere.
+  const char *session_listen; // [in]
 } aloft_node_options;
 
 // ---------------------------------------------------------------------------------------------
@@ -363,6 +366,318 @@ ALOFT_EXPORT int aloft_node_reply(aloft_node *node, aloft_request request, const
 // Parameters, threads and errors as aloft_node_reply; also ALOFT_EINVAL (another code).
 ALOFT_EXPORT int aloft_node_refuse(aloft_node *node, aloft_request request, uint32_t code,
                                    const void *data, size_t length);
+
+// ---------------------------------------------------------------------------------------------
+// Sessions
+//
+// A *session* outlives a connection, a process and a machine: a state, an outbox of numbered events
+// and a number that nobody can guess, kept by all nodes of a cluster. Each is served by one node;
+// when that dies, another one takes it over with everything that was acknowledged. Any node answers
+// for any session.
+//
+// An `aloft_sessions` is a way to them, as one principal: that of a node's own program
+// (aloft_node_sessions), or of a client outside of the cluster, which goes on at another node when
+// its own is lost (aloft_client_connect). The functions are the same for both.
+//
+// Each names a session by its text, a string of 32 characters, and is answered by `done`:
+//   done     called exactly once when 0 was returned, on the loop of the node or the client, not
+//            from within the call, with what came of it; or NULL
+//   context  kept for `done`
+// Who gave `timeout_ms` 0 in the options waits 10,000 ms. Meanwhile nodes may die: a write carries
+// a key of its own, and is repeated with it, so that it is done once.
+// Thread: any. Bytes are copied.
+// Errors of each: ALOFT_EINVAL, ALOFT_EAGAIN (the loop's inbox is full), ALOFT_ESHUTDOWN.
+// `done` is told one of these:
+//   0                   done
+//   ALOFT_ENOENT        there is no such session, or no such text
+//   ALOFT_ECLOSED       the session is closed, or has expired
+//   ALOFT_ESTALE        another write came before: `version` says which
+//   ALOFT_EACCES        it's another principal's
+//   ALOFT_ENAMETAKEN    a session of that name is there
+//   ALOFT_ELIMIT        a limit of the session's, the principal's or the cluster's: `number`
+//   ALOFT_EINVAL        it makes no sense for the session as it is
+//   ALOFT_EREFUSED      so few nodes vote, `number`, that the durability can't be had
+//   ALOFT_EFULL         too much waits to be written; certainly not done
+//   ALOFT_ENODE         nobody could answer in time; certainly not done
+//   ALOFT_EUNDECIDED    nobody answered in time; it may be done, or come to be done
+//   ALOFT_ESHUTDOWN     the node, the client or the runtime has ended; on whatever thread
+
+// A session's text, with the NUL behind it.
+#define ALOFT_SESSION_ID_SIZE 33
+
+// A way to the sessions: a pointer, good until aloft_sessions_destroy.
+typedef struct aloft_sessions aloft_sessions;
+
+// What an acknowledged write survives.
+enum {
+  ALOFT_DURABILITY_REPLICATED = 0, // the loss of any minority of nodes
+  ALOFT_DURABILITY_DURABLE = 1,    // the end of the process: for a cluster of one
+  ALOFT_DURABILITY_LOCAL = 2       // nothing: it's in the memory of one node
+};
+
+// Where a session stands in its life.
+enum {
+  ALOFT_PHASE_NEGOTIATING = 0,
+  ALOFT_PHASE_ACTIVE = 1,
+  ALOFT_PHASE_SUSPENDED = 2,
+  ALOFT_PHASE_CLOSED = 3
+};
+
+// What a session is made with. A field of 0 is its default.
+typedef struct aloft_session_options {
+  size_t struct_size;
+  uint32_t durability;        // ALOFT_DURABILITY_*
+  uint32_t is_negotiating;    // it begins in ALOFT_PHASE_NEGOTIATING and not in _ACTIVE
+  uint32_t idle_timeout_ms;   // it ends when it wasn't used for so long, and nobody is attached
+  uint32_t state_max;         // bytes. Default 65,536
+  uint64_t lifetime_ms;       // it ends so long after it was made
+  uint32_t outbox_events_max; // not acknowledged. Default 256
+  uint32_t outbox_bytes_max;  // Default 65,536
+  uint32_t keys_max;          // of the last writes, by which a repeated one is known. Default 8
+  uint32_t zero;
+} aloft_session_options;
+
+// A session as an answer tells of it; fields that the function doesn't name are 0 and NULL. All of
+// it is good until the call returns.
+typedef struct aloft_session_result {
+  size_t struct_size;   // of the library
+  const char *id;       // the session's text
+  uint64_t version;     // another one with each write of the state
+  uint64_t number;      // of an event; a limit
+  uint64_t first_event; // the first one in the outbox that isn't acknowledged
+  uint64_t next_event;  // what the next one's number will be
+  const void *state;
+  size_t length;
+  uint32_t phase; // ALOFT_PHASE_*
+  uint32_t zero;
+} aloft_session_result;
+
+//   status  see above
+//   result  [in] good until the call returns; NULL on ALOFT_ESHUTDOWN
+typedef void (*aloft_session_done)(int status, const aloft_session_result *result,
+                                   void *context);
+
+// ---- Ways to the sessions ----
+
+// The way of a node's own program.
+//   principal   who it is, 1 to 255 bytes; NULL for a service that doesn't tell its users apart
+//   timeout_ms  how long each request waits; 0 is 10,000
+//   sessions    [out] to be given to aloft_sessions_destroy before the node is destroyed
+// Thread: any. Errors: ALOFT_EINVAL.
+ALOFT_EXPORT int aloft_node_sessions(aloft_node *node, const char *principal,
+                                     uint32_t timeout_ms, aloft_sessions **sessions);
+
+// Where a client stands.
+enum {
+  ALOFT_CLIENT_CONNECTED = 1, // `node` is the number of the node
+  ALOFT_CLIENT_RESUMING = 2,  // the connection was lost: requests wait, and are repeated
+  ALOFT_CLIENT_FAILED = 3     // for good: `reason` says why. What is asked fails
+};
+
+typedef struct aloft_client_state {
+  size_t struct_size; // of the library
+  uint32_t kind;      // ALOFT_CLIENT_*; more may come
+  uint32_t node;
+  const char *reason; // good until the call returns
+} aloft_client_state;
+
+typedef struct aloft_client_options {
+  size_t struct_size;
+  // Where nodes listen for clients (aloft_node_options.session_listen). Any will do; with several
+  // the client goes on when one dies. No default.
+  const char *const *addresses; // [in]
+  // Who the client is: see aloft_client_token. No default.
+  const char *token; // [in]
+  // PEM of the authorities that vouch for nodes. Default NULL: plain text, for loopback alone.
+  const char *authorities; // [in]
+  // Told of each change, on the client's loop; or NULL.
+  void (*on_state)(const aloft_client_state *state, void *context);
+  void *context; // kept for on_state, until aloft_sessions_destroy has returned
+  uint32_t addresses_count;
+  uint32_t loop;        // index of its event loop. Default 0
+  uint32_t timeout_ms;  // how long each request waits. Default 10,000
+  uint32_t silence_ms;  // a node that says nothing for so long is left. Default 2,000
+  uint32_t flags;       // ALOFT_PLAINTEXT_OFF_LOOPBACK or 0
+  uint32_t zero;
+} aloft_client_options;
+
+// A client of a cluster: begins to connect, and goes on to. on_state tells when it is; what is
+// asked before waits for that. A client's writes of one session are done in their order.
+//   options   [in]
+//   sessions  [out] to be given to aloft_sessions_destroy before the runtime is shut down
+// Thread: the loop of options.loop, or one that is no event loop's, which it blocks until the loop
+// has come to it.
+// Errors: ALOFT_EINVAL (an option, an address, the token), ALOFT_ENOENT (no such loop),
+// ALOFT_ESHUTDOWN, ALOFT_EWRONGTHREAD.
+ALOFT_EXPORT int aloft_client_connect(aloft_runtime *runtime,
+                                      const aloft_client_options *options,
+                                      aloft_sessions **sessions);
+
+// Ends a way: what waits is told ALOFT_ESHUTDOWN, ALOFT_ENODE or ALOFT_EUNDECIDED; a client's
+// connection is closed. Sessions stay as they are.
+//   sessions  [in] or NULL, which does nothing. Not to be used any more when 0 is returned.
+// Thread: its loop, or one that is no event loop's, which it blocks until the loop has come to it:
+// nothing is told once it has returned.
+// Errors: ALOFT_EWRONGTHREAD.
+ALOFT_EXPORT int aloft_sessions_destroy(aloft_sessions *sessions);
+
+#define ALOFT_CLIENT_TOKEN_SIZE 640
+
+// Makes a token with which a client is let in as a principal, for as long as the key is one of the
+// cluster's.
+//   key        [in] of the cluster
+//   principal  1 to 255 bytes
+//   valid_s    seconds for which it's good; 0 for as long as the key is
+//   text       [out] `size` bytes of the caller's, at least ALOFT_CLIENT_TOKEN_SIZE for any token
+// Thread: any. Errors: ALOFT_EINVAL, ALOFT_EMSGSIZE.
+ALOFT_EXPORT int aloft_client_token(const aloft_node_key *key, const char *principal,
+                                    uint64_t valid_s, char *text, size_t size);
+
+// ---- To make, to find, to read ----
+
+// Makes a session.
+//   name     up to 255 bytes, its own in the cluster; NULL for a number that nobody can guess
+//   state    [in] `length` bytes; NULL only if `length` is 0
+//   options  [in] or NULL
+// The result has `id` and `version`.
+ALOFT_EXPORT int aloft_session_create(aloft_sessions *sessions, const char *name,
+                                      const void *state, size_t length,
+                                      const aloft_session_options *options,
+                                      aloft_session_done done, void *context);
+
+// The text of the session with this name, whether it's there or not: the result has `id`.
+ALOFT_EXPORT int aloft_session_find(aloft_sessions *sessions, const char *name,
+                                    aloft_session_done done, void *context);
+
+// What anybody was answered before is in it.
+#define ALOFT_SESSION_LATEST UINT64_MAX
+
+// The session: the result has all but `number`.
+//   at_least  ALOFT_SESSION_LATEST; or a version: the node that is asked answers for itself if it
+//             knows of that one or a later one, and else the session's owner. With the greatest
+//             version that one was ever answered, one never goes back in time.
+ALOFT_EXPORT int aloft_session_get(aloft_sessions *sessions, const char *id, uint64_t at_least,
+                                   aloft_session_done done, void *context);
+
+// ---- To write: the result has `version` ----
+
+#define ALOFT_SESSION_ANY_VERSION UINT64_MAX
+
+// Another state.
+//   expected  the version that the session has to be of, or ALOFT_SESSION_ANY_VERSION
+//   state     [in] `length` bytes; NULL only if `length` is 0
+ALOFT_EXPORT int aloft_session_put(aloft_sessions *sessions, const char *id, uint64_t expected,
+                                   const void *state, size_t length, aloft_session_done done,
+                                   void *context);
+
+// More behind the state.
+ALOFT_EXPORT int aloft_session_append(aloft_sessions *sessions, const char *id, const void *data,
+                                      size_t length, aloft_session_done done, void *context);
+
+// A named part of a state that is made of such.
+typedef struct aloft_session_field {
+  const char *name;  // [in] 1 to 255 bytes
+  const void *value; // [in] NULL takes the field away
+  size_t length;
+} aloft_session_field;
+
+// Sets and takes away named fields.
+//   fields  [in] `count` of them, 1 to 64
+ALOFT_EXPORT int aloft_session_patch(aloft_sessions *sessions, const char *id,
+                                     const aloft_session_field *fields, uint32_t count,
+                                     aloft_session_done done, void *context);
+
+// Another phase: negotiating goes on to active, active and suspended to each other.
+ALOFT_EXPORT int aloft_session_set_phase(aloft_sessions *sessions, const char *id, uint32_t phase,
+                                         aloft_session_done done, void *context);
+
+// Ends the session. What it held is gone.
+ALOFT_EXPORT int aloft_session_close(aloft_sessions *sessions, const char *id,
+                                     aloft_session_done done, void *context);
+
+// It's in use: its idle time begins anew. It's no write: the result has no version.
+ALOFT_EXPORT int aloft_session_touch(aloft_sessions *sessions, const char *id,
+                                     aloft_session_done done, void *context);
+
+// ---- The outbox ----
+
+// Puts an event into the outbox, where it stays until it's acknowledged: the result has `number`.
+ALOFT_EXPORT int aloft_session_publish(aloft_sessions *sessions, const char *id, const void *data,
+                                       size_t length, aloft_session_done done, void *context);
+
+// All events up to that number have arrived, and are no longer kept: the result has the first one
+// left as `number`.
+ALOFT_EXPORT int aloft_session_acknowledge(aloft_sessions *sessions, const char *id,
+                                           uint64_t through, aloft_session_done done,
+                                           void *context);
+
+// What an attachment tells, on the loop, one at a time. Each may be NULL.
+typedef struct aloft_attachment_callbacks {
+  size_t struct_size;
+  // An event, in order, each once, whatever becomes of connections and nodes. `data` [in] is good
+  // until the call returns.
+  void (*on_event)(uint64_t number, const void *data, size_t length, void *context);
+  // The session is over (ALOFT_ECLOSED, ALOFT_ENOENT), or the way to it is. The last call; not
+  // after aloft_session_detach.
+  void (*on_ended)(int status, void *context);
+} aloft_attachment_callbacks;
+
+// Names an attachment.
+typedef struct aloft_attachment {
+  uint64_t id;
+} aloft_attachment;
+
+#define ALOFT_SESSION_NO_EVENTS UINT64_MAX
+
+// Attaches to a session: it doesn't expire until that ends, and its events are told of.
+//   from        the first event that is wanted, of those that aren't acknowledged;
+//               ALOFT_SESSION_NO_EVENTS for none
+//   callbacks   [in] or NULL
+//   done        the result has all but `number`. After another status than 0 it isn't attached
+//   context     kept for `done` and the callbacks
+//   attachment  [out] or NULL: for aloft_session_detach
+ALOFT_EXPORT int aloft_session_attach(aloft_sessions *sessions, const char *id, uint64_t from,
+                                      const aloft_attachment_callbacks *callbacks,
+                                      aloft_session_done done, void *context,
+                                      aloft_attachment *attachment);
+
+// Ends it. Nothing is told any more from when it takes effect: on the loop, at once.
+// Thread: any. Errors: ALOFT_EAGAIN, ALOFT_ESHUTDOWN.
+ALOFT_EXPORT int aloft_session_detach(aloft_sessions *sessions, aloft_attachment attachment);
+
+// ---- Serving ----
+
+// What a node's program does for each session that the node serves, on the node's loop. Each may be
+// NULL. `session` [in] has `id`, and in the first two all but `number`; it's good until the call
+// returns.
+typedef struct aloft_session_handler {
+  size_t struct_size;
+  // This node serves it from now on. `is_new`: it was just made; else it's an older one.
+  void (*on_started)(aloft_node *node, const aloft_session_result *session, int is_new,
+                     void *context);
+  // Its state or phase has changed, and is this now.
+  void (*on_changed)(aloft_node *node, const aloft_session_result *session, void *context);
+  // An event is in its outbox: `session` has `number`.
+  void (*on_published)(aloft_node *node, const aloft_session_result *session, void *context);
+  // It's over.
+  void (*on_ended)(aloft_node *node, const aloft_session_result *session, int is_expired,
+                   void *context);
+  // Another node serves it, or will; or this node stops.
+  void (*on_stopped)(aloft_node *node, const aloft_session_result *session, void *context);
+} aloft_session_handler;
+
+// Has the handler told of each session that the node serves: of those that it serves already at
+// first.
+//   handler  [in] or NULL: nobody is told any more
+//   context  kept for the handler
+// Asked.
+ALOFT_EXPORT int aloft_node_serve_sessions(aloft_node *node, const aloft_session_handler *handler,
+                                           void *context);
+
+// Where the node listens for clients, with the port that the system chose; "" if it doesn't.
+//   text  [out] `size` bytes of the caller's, at least ALOFT_ADDRESS_SIZE for any address
+// Asked. Errors: also ALOFT_EMSGSIZE.
+ALOFT_EXPORT int aloft_node_session_address(aloft_node *node, char *text, size_t size);
 
 // ---------------------------------------------------------------------------------------------
 // Statistics

@@ -6,6 +6,7 @@ struct AloftBench: ParsableCommand {
     commandName: "aloft-bench",
     abstract: "Proves Aloft's claims on real sockets and real processes.",
     subcommands: [
-      Stress.self, ChaosCommand.self, RoleLoad.self, RoleServe.self, RoleMicro.self, RoleNode.self,
+      Stress.self, ChaosCommand.self, SoakCommand.self, RoleLoad.self, RoleClients.self,
+      RoleServe.self, RoleMicro.self, RoleNode.self,
     ])
 }

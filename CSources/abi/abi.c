@@ -81,6 +81,7 @@ AT(aloft_target, id, 0);
 AT(aloft_target, kind, 8);
 
 SIZE(aloft_lease, 8);
+SIZE(aloft_lease_wait, 8);
 SIZE(aloft_pool_options, 72);
 AT(aloft_pool_options, size, 8);
 AT(aloft_pool_options, checks_returns, 48);

@@ -58,6 +58,7 @@ typedef struct listener {
   uint16_t index;
   uint8_t hand_over;
   uint8_t paused;
+  uint8_t inherited;
 } listener;
 
 struct aloft__loop {

@@ -111,6 +111,30 @@ static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t len
   return listen(fd, backlog) == 0 ? 0 : -errno;
 }
 
+// Begins to watch a socket that listens, which is the listener's with a return of 0.
+static int watch(aloft__loop *loop, uint16_t index, int fd, int hand_over, int inherited,
+                 struct sockaddr_storage *bound, socklen_t *bound_length) {
+  int status = 0;
+  *bound_length = sizeof *bound;
+  if (getsockname(fd, (struct sockaddr *)bound, bound_length) != 0) status = -errno;
+  listener *l = status == 0 ? calloc(1, sizeof *l) : NULL;
+  if (status == 0 && l == NULL) status = -ENOMEM;
+  if (status == 0) status = uv_poll_init(loop->uv, &l->poll, fd);
+  if (status < 0) {
+    free(l);
+    return status;
+  }
+  l->loop = loop;
+  l->descriptor = fd;
+  l->index = index;
+  l->hand_over = (uint8_t)hand_over;
+  l->inherited = (uint8_t)inherited;
+  l->poll.data = l;
+  loop->listeners[index] = l;
+  loop->handles_open++;
+  return uv_poll_start(&l->poll, UV_READABLE, on_arrival);
+}
+
 int aloft__listen(aloft__loop *loop, uint16_t index, const struct sockaddr *address,
                   socklen_t length, int backlog, int first, int hand_over,
                   struct sockaddr_storage *bound, socklen_t *bound_length) {
@@ -118,24 +142,24 @@ int aloft__listen(aloft__loop *loop, uint16_t index, const struct sockaddr *addr
   int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   int status = bind_and_listen(fd, address, length, backlog, first);
-  *bound_length = sizeof *bound;
-  if (status == 0 && getsockname(fd, (struct sockaddr *)bound, bound_length) != 0) status = -errno;
-  listener *l = status == 0 ? calloc(1, sizeof *l) : NULL;
-  if (status == 0 && l == NULL) status = -ENOMEM;
-  if (status == 0) status = uv_poll_init(loop->uv, &l->poll, fd);
-  if (status < 0) {
-    free(l);
-    close(fd);
-    return status;
-  }
-  l->loop = loop;
-  l->descriptor = fd;
-  l->index = index;
-  l->hand_over = (uint8_t)hand_over;
-  l->poll.data = l;
-  loop->listeners[index] = l;
-  loop->handles_open++;
-  return uv_poll_start(&l->poll, UV_READABLE, on_arrival);
+  if (status == 0) status = watch(loop, index, fd, hand_over, 0, bound, bound_length);
+  if (status < 0 && loop->listeners[index] == NULL) close(fd);
+  return status;
+}
+
+int aloft__listen_inherited(aloft__loop *loop, uint16_t index, int fd, int hand_over,
+                            struct sockaddr_storage *bound, socklen_t *bound_length) {
+  if (index >= LISTENERS_MAX || loop->listeners[index] != NULL) return -EINVAL;
+  int is_listening = 0, on = 1;
+  socklen_t length = sizeof is_listening;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) != 0) return -errno;
+  if (!is_listening) return -EINVAL;
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  // Not for a Unix-domain socket, which has no such option.
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return watch(loop, index, fd, hand_over, 1, bound, bound_length);
 }
 
 int aloft__listener_resume(aloft__loop *loop, uint16_t index) {
@@ -168,7 +192,8 @@ void aloft__listener_close(aloft__loop *loop, uint16_t index) {
   if (l == NULL) return;
   loop->listeners[index] = NULL;
   uv_close((uv_handle_t *)&l->poll, on_listener_closed);
-  remove_file(l->descriptor);
+  // Who made it needs the name for the next who inherits it.
+  if (!l->inherited) remove_file(l->descriptor);
   close(l->descriptor);
   l->descriptor = -1;
 }

@@ -13,21 +13,37 @@ static int raft_role(uint8_t role) {
   }
 }
 
-// The node's role in the newest configuration, or -1.
-static int role_of(aloft__raft *r, uint8_t node) {
-  const struct change_entry *last =
-      r->changes_count > 0 ? &r->changes[r->changes_count - 1] : &r->members;
+// The node's role in a configuration, or -1.
+static int role_in(const struct change_entry *change, uint8_t node) {
   struct raft_configuration c;
   raft_configuration_init(&c);
   int role = -1;
-  if (last->data.base != NULL
-      && aloft__raft_read_members(last->data.base, last->data.len, &c) == 0) {
+  if (change->data.base != NULL
+      && aloft__raft_read_members(change->data.base, change->data.len, &c) == 0) {
     for (unsigned i = 0; i < c.n; i++) {
       if (c.servers[i].id == node) { role = c.servers[i].role; }
     }
   }
   raft_configuration_close(&c);
   return role;
+}
+
+// The node's role in the newest configuration, or -1.
+static int role_of(const aloft__raft *r, uint8_t node) {
+  return role_in(r->changes_count > 0 ? &r->changes[r->changes_count - 1] : &r->members, node);
+}
+
+// The change that takes this node's vote and isn't agreed on yet; 0 if there is none.
+uint64_t aloft__raft_change_against(const aloft__raft *r, uint8_t node) {
+  if (atomic_load(&r->guards_removed) & ALOFT__RAFT_UNGUARDED_DEMOTION) { return 0; }
+  const struct change_entry *before = &r->members;
+  for (size_t i = 0; i < r->changes_count; i++) {
+    const struct change_entry *change = &r->changes[i];
+    bool takes = role_in(before, node) == RAFT_VOTER && role_in(change, node) != RAFT_VOTER;
+    if (takes && change->index > r->raft.commit_index) { return change->index; }
+    before = change;
+  }
+  return 0;
 }
 
 static void end_change(aloft__raft *r, uint8_t outcome) {

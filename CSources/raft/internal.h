@@ -365,6 +365,7 @@ uint8_t *aloft__raft_image_take(aloft__raft_image *image, size_t *size);
 // changes.c: one change of members at a time.
 void aloft__raft_change_begin(aloft__raft *raft, const struct request *request);
 void aloft__raft_change_go_on(aloft__raft *raft);
+uint64_t aloft__raft_change_against(const aloft__raft *raft, uint8_t node);
 void aloft__raft_change_lost(aloft__raft *raft);
 
 // machine.c: the state machine, and leadership.

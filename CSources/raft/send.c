@@ -44,13 +44,23 @@ static bool may_send_entries(aloft__raft *r, uint8_t node, const struct raft_app
   return true;
 }
 
+// Who loses its vote hears of it when that is agreed on. Were it the only one that has the change
+// when the leader dies, it would neither stand for election, for it has no vote any more, nor give
+// its vote to those who lack an entry that it has.
+static unsigned without_change_against(
+    const aloft__raft *r, uint8_t node, const struct raft_append_entries *args) {
+  uint64_t change = aloft__raft_change_against(r, node);
+  if (change == 0 || args->prev_log_index + args->n_entries < change) { return args->n_entries; }
+  return args->prev_log_index >= change ? 0 : (unsigned)(change - args->prev_log_index - 1);
+}
+
 // libraft sends all that a follower lacks in one message. Here it becomes several, and what is too
 // much is left for later: the follower's answer vouches for what it was sent, no further.
 static int send_entries(aloft__raft *r, const struct raft_message *message) {
   struct raft_message piece = *message;
   struct raft_append_entries *args = &piece.append_entries;
   const struct raft_entry *entries = args->entries;
-  unsigned left = args->n_entries, at = 0;
+  unsigned left = without_change_against(r, (uint8_t)message->server_id, args), at = 0;
   r->commit_told[message->server_id] = args->leader_commit;
   if (left > 0 && !may_send_entries(r, (uint8_t)message->server_id, args)) { left = 0; }
   size_t total = 0;

@@ -93,6 +93,16 @@ extension Runtime {
     return try await listen(on: address, backlog: backlog, acceptor)
   }
 
+  /// The same on a socket that listens already and was handed to this process; see
+  /// `listen(inherited:options:handler:)`.
+  public func listen(
+    inherited descriptor: Int32, options: ConnectionOptions = .init(),
+    serve: @escaping @Sendable (AsyncConnection) async throws -> Void
+  ) async throws -> Listener {
+    try await listen(
+      inherited: descriptor, ServingHandler(settings: try options.settings(), serve: serve))
+  }
+
   /// Listens for as long as `body` runs; the listener is closed when it returns or throws.
   public func withListener<Value>(
     on address: SocketAddress, options: ConnectionOptions = .init(),
@@ -158,6 +168,8 @@ final class ServingHandler: AloftEngine.ConnectionHandler, @unchecked Sendable {
     guard let loop = AloftEngine.EventLoop.owner(of: id) else { return }
     let stream = ConnectionStream(settings: settings)
     loop.setHandler(id, stream)
+    // It has missed this, and who serves may speak first.
+    stream.opened(id)
     let connection = AsyncConnection(Connection(id), on: EventLoop(loop), stream)
     let serve = serve
     Task(executorPreference: loop) { try? await connection.scope(serve) }

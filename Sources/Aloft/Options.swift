@@ -59,16 +59,6 @@ public struct ConnectionOptions: Sendable {
   }
 }
 
-extension Duration {
-  /// Rounded up: a time-out never comes early.
-  var milliseconds: Int64 {
-    let (seconds, attoseconds) = components
-    let part = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
-    return overflow ? (seconds < 0 ? .min : .max) : whole.addingReportingOverflow(part).partialValue
-  }
-}
-
 extension Duration? {
   /// Milliseconds for the engine, where 0 means none.
   func milliseconds(_ name: String) throws(AloftError) -> UInt32 {

@@ -1,6 +1,6 @@
 internal import AloftAtomics
+internal import AloftEngine
 public import AloftQueue
-internal import Synchronization
 
 /// A bounded queue of messages between any threads and tasks.
 ///
@@ -77,12 +77,12 @@ public final class Queue: Sendable {
 
   /// What follows from a push or a pop.
   func pushed(_ answer: RingPush) {
-    if answer == .acceptedMustServe { serve() }
+    if answer == .acceptedMustServe { waiting.serve(at: core) }
     if answer.isAccepted, let pressure, core.roseAboveHighWater() { pressure.tell(of: core) }
   }
 
   func popped(_ answer: RingPop) {
-    if answer == .itemMustServe { serve() }
+    if answer == .itemMustServe { waiting.serve(at: core) }
     if answer.isItem, let pressure, core.fellToLowWater() { pressure.tell(of: core) }
   }
 
@@ -93,7 +93,7 @@ public final class Queue: Sendable {
   ///
   /// - Parameter drain: if false, what is inside is released instead.
   public func close(drain: Bool = true) {
-    if core.close() { serve() }
+    if core.close() { waiting.serve(at: core) }
     if drain { return }
     while let message = tryPop() { _ = consume message }
   }
@@ -109,6 +109,6 @@ public final class Queue: Sendable {
   public var statistics: QueueStatistics { core.statistics }
   /// How many tasks wait for a message, and how many for room.
   public var tasksWaiting: (forMessage: Int, forRoom: Int) {
-    (waiting.poppersCount.load(ordering: .relaxed), waiting.pushersCount.load(ordering: .relaxed))
+    waiting.counts
   }
 }

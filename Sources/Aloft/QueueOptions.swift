@@ -1,4 +1,5 @@
 internal import AloftAtomics
+internal import AloftEngine
 internal import AloftQueue
 
 extension Queue {

@@ -84,6 +84,51 @@ public final class Runtime: Sendable {
       on: address, backlog: backlog, HandlerAdapter(handler, settings: options.settings()))
   }
 
+  /// The same on a socket that listens already: one that a service manager has opened and handed to
+  /// this process. One loop accepts there and deals connections out in turn.
+  ///
+  /// - Parameter descriptor: the runtime's from now on, unless this throws. The file of a
+  ///   Unix-domain socket stays when the listener is closed, for whoever inherits it next.
+  /// - Throws: `system` (`EINVAL` for what doesn't listen, `EBADF` …), `listenerLimit`,
+  ///   `invalidOption`, `closed`.
+  public func listen(
+    inherited descriptor: Int32, options: ConnectionOptions = .init(),
+    handler: some ConnectionHandler
+  ) async throws -> Listener {
+    try await listen(
+      inherited: descriptor, HandlerAdapter(handler, settings: options.settings()))
+  }
+
+  func listen(
+    inherited descriptor: Int32, _ handler: AloftEngine.ConnectionHandler
+  ) async throws -> Listener {
+    guard !isShutDown.load(ordering: .acquiring) else { throw AloftError.runtimeClosed }
+    let index = try claimListenerIndex()
+    let sharesOne = !group.options.privateDescriptors && group.loops.count > 1
+    var request = ListenRequest(
+      index: UInt16(index), address: .unix(path: "descriptor \(descriptor)"), backlog: 0,
+      first: true, handOver: sharesOne)
+    request.inherited = descriptor
+    let wanted = request
+    let loop = group.loops[0]
+    do {
+      for sibling in group.loops.dropFirst() {
+        try await EventLoop(sibling).run { sibling.setListenerHandler(UInt16(index), handler) }
+      }
+      let bound = try await EventLoop(loop).run {
+        do throws(EngineError) {
+          return try loop.listen(wanted, handler: handler)
+        } catch {
+          throw AloftError(error)
+        }
+      }
+      return Listener(runtime: self, index: index, address: SocketAddress(bound))
+    } catch {
+      await closeListener(index)
+      throw error
+    }
+  }
+
   func listen(
     on address: SocketAddress, backlog: Int, _ handler: AloftEngine.ConnectionHandler
   ) async throws -> Listener {

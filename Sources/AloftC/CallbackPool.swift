@@ -14,6 +14,7 @@ final class CallbackPool: @unchecked Sendable {
   // phases are atomic; all else is immutable.
   let home: PoolHome
   let slots: Int
+  let waits = WaitTable()
   private let places: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let phases: UnsafeMutablePointer<Atomic<UInt8>>
   /// Where threads on different processors begin to look: the largest power of two of slots.
@@ -159,36 +160,5 @@ final class PoolCallbacks: PoolHandler, @unchecked Sendable {
     }
     pool.begin(slot, .checking)
     unsafe check(pool.pointer, UInt32(slot), resource, context)
-  }
-}
-
-/// A C function that waits for a lease.
-@safe
-final class LeasedCall: PoolWaiter, @unchecked Sendable {
-  // @unchecked: immutable; it is answered once.
-  private let pool: CallbackPool
-  private let leased: aloft_leased
-  private let context: UnsafeMutableRawPointer?
-
-  init(_ pool: CallbackPool, _ leased: aloft_leased, _ context: UnsafeMutableRawPointer?) {
-    self.pool = pool
-    unsafe self.leased = unsafe leased
-    unsafe self.context = unsafe context
-    super.init()
-  }
-
-  override func granted(_ lease: UInt64) {
-    unsafe leased(Code.success, aloft_lease(id: lease), pool.resource(of: lease), context)
-  }
-
-  override func refused(_ refusal: PoolRefused) {
-    let code =
-      switch refusal {
-      case .queueFull: Code.full
-      case .timedOut: Code.timedOut
-      case .upstreamDown: Code.upstream
-      case .closed, .cancelled: Code.closed
-      }
-    unsafe leased(code, aloft_lease(id: 0), nil, context)
   }
 }

@@ -72,6 +72,9 @@ extension Failure {
     Failure(Code.invalid, "\(name) is NULL")
   }
   package static let shutDown = Failure(Code.shutDown, "the runtime is shutting down or has ended")
+  package static let forked = Failure(
+    Code.shutDown,
+    "this process was forked from one with event loops, whose threads it hasn't: it may only exec")
 }
 
 /// Runs what may be refused, and makes a code of it.

@@ -118,9 +118,48 @@ public func aloft_pool_lease(
       unsafe leased(Code.success, aloft_lease(id: taken), pool.resource(of: taken), context)
       return Code.success
     }
-    let usual: UInt64 = 5_000
-    let timeout = timeout_ms == .max ? 0 : timeout_ms == 0 ? usual : UInt64(timeout_ms)
-    pool.home.wait(unsafe LeasedCall(pool, leased, context), timeout: timeout * 1_000_000)
+    pool.home.wait(unsafe LeasedCall(pool, leased, context), timeout: waitMax(timeout_ms))
+    return Code.success
+  }
+}
+
+/// For how long to wait at most, in nanoseconds; 0 for no limit.
+private func waitMax(_ timeout_ms: UInt32) -> UInt64 {
+  let usual: UInt64 = 5_000
+  let milliseconds = timeout_ms == .max ? 0 : timeout_ms == 0 ? usual : UInt64(timeout_ms)
+  return milliseconds * 1_000_000
+}
+
+@c @implementation
+public func aloft_pool_lease_cancellable(
+  _ pool: OpaquePointer!, _ timeout_ms: UInt32, _ leased: aloft_leased!,
+  _ context: UnsafeMutableRawPointer!, _ wait: UnsafeMutablePointer<aloft_lease_wait>!
+) -> Int32 {
+  reporting { () throws(Failure) in
+    let pool = unsafe try CallbackPool.of(pool)
+    guard let leased = unsafe leased else { throw .null("leased") }
+    guard let wait = unsafe wait else { throw .null("wait") }
+    let taken = pool.tryTake()
+    if taken != 0 {
+      unsafe wait.pointee = aloft_lease_wait(id: 0)
+      unsafe leased(Code.success, aloft_lease(id: taken), pool.resource(of: taken), context)
+      return Code.success
+    }
+    let call = unsafe CancellableCall(pool, leased, context)
+    // Before it waits: from then on its answer may come.
+    unsafe wait.pointee = aloft_lease_wait(id: pool.waits.insert(call))
+    call.wait(timeout: waitMax(timeout_ms))
+    return Code.success
+  }
+}
+
+@c @implementation
+public func aloft_pool_lease_cancel(_ pool: OpaquePointer!, _ wait: aloft_lease_wait) -> Int32 {
+  reporting { () throws(Failure) in
+    let pool = unsafe try CallbackPool.of(pool)
+    // That the answer came first is a matter of course: no message is made.
+    guard let call = pool.waits.take(wait.id) else { return Code.stale }
+    call.cancel()
     return Code.success
   }
 }

@@ -1,17 +1,33 @@
 import AloftAtomics
+import AloftEngine
 import AloftQueue
 public import CAloft
 
 // `aloft/queue.h` is the manual of all of these.
 
 /// What an `aloft_queue` points to.
-private final class QueueBox: Sendable {
+final class QueueBox: Sendable {
   let queue: MPMCQueue
+  let waiting = QueueWaiting()
   init(_ options: QueueOptions) { queue = MPMCQueue(options) }
 
   static func of(_ pointer: OpaquePointer?) throws(Failure) -> QueueBox {
     guard let pointer = unsafe pointer else { throw .null("queue") }
     return unsafe Unmanaged<QueueBox>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
+  }
+
+  /// What follows from a push, a pop or the close: those who wait are served.
+  @inline(__always)
+  func serve(if isNeeded: Bool) {
+    if isNeeded { waiting.serve(at: queue) }
+  }
+
+  func carryOut(_ after: QueueWaiting.After) {
+    switch after {
+    case .nothing: break
+    case .pushed(let answer): serve(if: answer == .acceptedMustServe)
+    case .popped(let answer): serve(if: answer == .itemMustServe)
+    }
   }
 }
 
@@ -59,6 +75,7 @@ public func aloft_queue_push(_ queue: OpaquePointer!, _ message: OpaquePointer!)
     guard let block = unsafe MessageBlock(message) else { throw .null("message") }
     // The word that goes in is the block's address; others may hold references as well.
     let answer = box.queue.push(block)
+    box.serve(if: answer == .acceptedMustServe)
     if answer.isAccepted { return Code.success }
     return answer == .closed ? Code.closed : answer == .busy ? Code.wouldBlock : Code.full
   }
@@ -73,6 +90,7 @@ public func aloft_queue_pop(
     guard let message = unsafe message else { throw .null("message") }
     var block: MessageBlock?
     let answer = box.queue.pop(&block, exactly: box.queue.isClosed)
+    box.serve(if: answer == .itemMustServe)
     guard let block else { return answer == .closed ? Code.closed : Code.wouldBlock }
     unsafe message.pointee = unsafe block.pointer
     return Code.success
@@ -95,10 +113,12 @@ public func aloft_queue_pop_many(
       unsafe messages[count] = unsafe message.take().pointer
       count += 1
     }
+    box.serve(if: mustServe)
     guard count == 0, capacity > 0, box.queue.isClosed else { return count }
     // Closed: nothing comes any more, but a push may have been under way.
     var block: MessageBlock?
     let answer = box.queue.pop(&block)
+    box.serve(if: answer == .itemMustServe)
     if let block {
       unsafe messages[0] = unsafe block.pointer
       return 1
@@ -110,7 +130,8 @@ public func aloft_queue_pop_many(
 @c @implementation
 public func aloft_queue_close(_ queue: OpaquePointer!) -> Int32 {
   reporting { () throws(Failure) in
-    _ = unsafe try QueueBox.of(queue).queue.close()
+    let box = unsafe try QueueBox.of(queue)
+    box.serve(if: box.queue.close())
     return Code.success
   }
 }

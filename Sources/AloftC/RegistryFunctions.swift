@@ -146,9 +146,7 @@ public func aloft_registry_for_each(
 extension Names {
   /// Sends a message whose reference stays the caller's unless it is accepted.
   @inline(__always)
-  fileprivate func send(
-    _ block: MessageBlock, toAny target: Target?, priority: UInt8
-  ) -> Int32 {
+  func send(_ block: MessageBlock, toAny target: Target?, priority: UInt8) -> Int32 {
     guard let target else { return Code.noName }
     if target.isMailbox {
       let id = MailboxID(rawValue: target.rawValue)

@@ -24,6 +24,7 @@ package final class Runtime: @unchecked Sendable {
   private let notifier = Atomic<UInt>(0)
 
   init(_ options: LoopGroupOptions) throws(Failure) {
+    guard !Fork.isChild else { throw .forked }
     let group = try translating { () throws(EngineError) in try LoopGroup(options) }
     self.options = options
     self.group = group
@@ -38,6 +39,7 @@ package final class Runtime: @unchecked Sendable {
   }
 
   init(host: UnsafeMutablePointer<uv_loop_s>, _ options: LoopGroupOptions) throws(Failure) {
+    guard !Fork.isChild else { throw .forked }
     guard EventLoop.current == nil else {
       throw Failure(Code.wrongThread, "the thread is an event loop's already")
     }
@@ -57,6 +59,7 @@ package final class Runtime: @unchecked Sendable {
   /// The runtime behind a pointer of the application's.
   package static func of(_ pointer: OpaquePointer?) throws(Failure) -> Runtime {
     guard let pointer = unsafe pointer else { throw .null("runtime") }
+    guard !Fork.isChild else { throw .forked }
     return unsafe Unmanaged<Runtime>.fromOpaque(UnsafeRawPointer(pointer)).takeUnretainedValue()
   }
 

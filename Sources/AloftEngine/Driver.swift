@@ -48,6 +48,8 @@ package struct ListenRequest: Sendable {
   package var first: Bool
   /// Report accepted descriptors instead of adopting them.
   package var handOver: Bool
+  /// A socket that listens already, and was handed to this process; the address says nothing then.
+  package var inherited: Int32?
 
   package init(
     index: UInt16, address: SocketAddress, backlog: Int32, first: Bool, handOver: Bool

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Work from elsewhere, a word each. The low bits say what the word is.
 extension EventLoop {
-  enum Tag {
+  package enum Tag {
     /// A retained `Job`.
     static let job: UInt = 0
     /// A Swift concurrency job of an actor.
@@ -106,6 +106,10 @@ extension EventLoop {
     case .full: return false
     }
   }
+
+  /// On the loop: tasks that are resumed until `endHandOver` run before the other jobs.
+  func beginHandOver() { unsafe hot.pointee.jobs.handsOver += 1 }
+  func endHandOver() { unsafe hot.pointee.jobs.handsOver -= 1 }
 
   var hasJobs: Bool {
     unsafe hot.pointee.jobs.count > 0 || hot.pointee.mail.ready.count > 0 || !inbox.isEmpty

@@ -65,6 +65,7 @@ package final class EventLoop: @unchecked Sendable {
         .loopLimit, "no more event loops: \(ConnectionID.loopsMax) live in this process")
     }
     Self.keyMade
+    Fork.isWatched
     self.number = number
     self.position = position
     self.options = options
@@ -163,6 +164,11 @@ package final class EventLoop: @unchecked Sendable {
     unsafe pthread_setspecific(
       Self.currentKey.load(ordering: .relaxed), Unmanaged.passUnretained(self).toOpaque())
     unsafe hot.pointee.poolBefore = MessageMemory.enter(messages.address)
+  }
+
+  /// The thread is no loop's any more: it is a forked child's.
+  static func forgetCurrent() {
+    pthread_setspecific(currentKey.load(ordering: .relaxed), nil)
   }
 
   /// The reverse, after the driver has run.

@@ -24,7 +24,7 @@ struct HotState: ~Copyable {
   /// Who wants to be told when the turn ends, and the array's other half.
   var turnEnds: [TurnEndHandler] = []
   var spareTurnEnds: [TurnEndHandler] = []
-  var jobs = WordQueue()
+  var jobs = JobQueue()
   var frames = PartialFramePool()
   var listeners: [ConnectionHandler?] = []
   /// Per listener: the last turned-away connection has been told of and none was accepted since.

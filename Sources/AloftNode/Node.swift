@@ -47,9 +47,11 @@ public final class Node: Sendable {
   package let runtime: Runtime
   private let options: NodeOptions
   private let listener: Int
+  private let doorListener: Int?
   private let onEvent: @Sendable (Event) -> Void
   let box = Mutex<Box>(Box())
   let calls = NodeCalls()
+  let channels = NodeChannels()
   private let joining = Waiter()
   private let leaving = Waiter()
 
@@ -68,6 +70,7 @@ public final class Node: Sendable {
     name = options.name
     eventLoop = runtime.eventLoops[0]
     listener = try runtime.claimListener()
+    doorListener = options.sessionListen == nil ? nil : try runtime.claimListener()
   }
 
   // MARK: The beginning and the end
@@ -78,11 +81,13 @@ public final class Node: Sendable {
       try await eventLoop.run { [self] in
         let core = eventLoop.engineLoop
         let node = try ClusterNode(
-          inner, on: core, names: runtime.engineNames, listener: UInt16(listener))
+          inner, on: core, names: runtime.engineNames, listener: UInt16(listener),
+          doorListener: doorListener.map { UInt16($0) })
         node.onEvent = { [weak self] in self?.happened($0) }
         node.onCancelled = { [calls] call in calls.cancelled(call) }
         node.callTaker = calls
         calls.set(node)
+        channels.set(node)
         box.withLock { $0.node = node }
         // What happened before anybody could be told.
         owners.table.set(node.core.state.slots)
@@ -90,7 +95,7 @@ public final class Node: Sendable {
         if node.core.status.isMember { joining.end(nil) }
       }
     } catch {
-      await runtime.closeListener(listener)
+      await closeListeners()
       throw (error as? NodeError).map { NodeFailure($0.description) } ?? error
     }
     let failure = await joining.wait(
@@ -111,15 +116,21 @@ public final class Node: Sendable {
     }
     guard node.value != nil else { return }
     unsafe await withUnsafeContinuation { continuation in
-      eventLoop.engineLoop.executeUnrefused { [calls] in
+      eventLoop.engineLoop.executeUnrefused { [calls, channels] in
         guard let inner = node.value else { return unsafe continuation.resume() }
+        channels.set(nil)
         inner.stop { [calls] in
           calls.set(nil)
           unsafe continuation.resume()
         }
       }
     }
+    await closeListeners()
+  }
+
+  private func closeListeners() async {
     await runtime.closeListener(listener)
+    if let doorListener { await runtime.closeListener(doorListener) }
   }
 
   /// Leaves the cluster for good: what it owns moves to the others first. Then it shuts down.
@@ -156,6 +167,13 @@ public final class Node: Sendable {
   public var address: Aloft.SocketAddress {
     get async {
       await onLoop { Aloft.SocketAddress(engineAddress: $0.address) } ?? options.listen
+    }
+  }
+
+  /// Where it listens for clients of sessions, if it does.
+  public var sessionAddress: Aloft.SocketAddress? {
+    get async {
+      await onLoop { $0.doorAddress.map { Aloft.SocketAddress(engineAddress: $0) } } ?? nil
     }
   }
 

@@ -235,11 +235,3 @@ final class NodeCalls: CallTaker, @unchecked Sendable {
     }
   }
 }
-
-extension Duration {
-  /// A time limit in milliseconds: one at least, some 46 days at most.
-  var limitMilliseconds: UInt32 {
-    let seconds = Double(components.seconds) + Double(components.attoseconds) / 1e18
-    return UInt32(max(1, min(seconds * 1_000, 4e9)))
-  }
-}

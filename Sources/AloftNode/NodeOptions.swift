@@ -8,6 +8,10 @@ public struct NodeOptions: Sendable {
   public var name: String
   /// Where other nodes are listened for; port 0 lets the system choose.
   public var listen = SocketAddress("127.0.0.1", 0)
+  /// Where clients of sessions are listened for (`SessionClient`); nil for none. They show tokens,
+  /// see ``Node/clientToken(for:validFor:)``. Encrypted if links are; in plain text it's refused
+  /// off loopback in the same way.
+  public var sessionListen: SocketAddress?
   /// What the others are told to dial, when that is another address.
   public var advertise: SocketAddress?
   /// Addresses of nodes to ask to be let in. Without any a new cluster is founded, unless the data
@@ -78,6 +82,7 @@ public struct NodeOptions: Sendable {
       name: name, listen: listen.engineAddress, keys: keys, directory: data)
     inner.cluster = cluster
     inner.advertise = advertise?.engineAddress
+    inner.sessionListen = sessionListen?.engineAddress
     inner.seeds = seeds.map(\.engineAddress)
     inner.zone = zone
     inner.weight = weight

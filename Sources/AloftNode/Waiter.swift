@@ -30,7 +30,7 @@ final class Waiter: Sendable {
   /// Nil when it was done; `late` when nothing was said in time.
   func wait(_ late: String, within limit: Duration, on loop: Aloft.EventLoop) async -> String? {
     let engine = loop.engineLoop
-    let milliseconds = UInt64(max(1, limit.components.seconds * 1_000))
+    let milliseconds = UInt64(limit.limitMilliseconds)
     engine.executeUnrefused { [self] in
       _ = engine.startTimer(afterMilliseconds: milliseconds, period: 0, beyondLimit: true) {
         self.end(late)

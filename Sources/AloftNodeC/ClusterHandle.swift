@@ -12,6 +12,7 @@ final class ClusterHandle: @unchecked Sendable {
   let loop: EventLoop
   private unowned let runtime: Runtime
   private var listener = 0
+  private var doorListener: Int?
   private let callbacks: NodeCallbacks
   let owners = SlotOwners()
   /// Written before the application has the pointer.
@@ -55,13 +56,21 @@ final class ClusterHandle: @unchecked Sendable {
   func begin(_ options: NodeOptions) throws(Failure) {
     guard !runtime.isEnding else { throw .shutDown }
     listener = try runtime.listeners.claim()
+    if options.cluster.sessionListen != nil {
+      do throws(Failure) {
+        doorListener = try runtime.listeners.claim()
+      } catch {
+        runtime.listeners.free(listener)
+        throw error
+      }
+    }
     let node: ClusterNode
     do throws(NodeError) {
       node = try ClusterNode(
-        options.cluster, on: loop, names: runtime.names, listener: UInt16(listener))
+        options.cluster, on: loop, names: runtime.names, listener: UInt16(listener),
+        doorListener: doorListener.map { UInt16($0) })
     } catch {
-      loop.closeListener(UInt16(listener))
-      runtime.listeners.free(listener)
+      closeListeners()
       throw Failure(Code.node, error.description)
     }
     self.node = node
@@ -119,6 +128,14 @@ final class ClusterHandle: @unchecked Sendable {
     }
   }
 
+  private func closeListeners() {
+    for number in [listener, doorListener] {
+      guard let number else { continue }
+      loop.closeListener(UInt16(number))
+      runtime.listeners.free(number)
+    }
+  }
+
   private func didStop() {
     guard node != nil else { return }
     node = nil
@@ -127,7 +144,7 @@ final class ClusterHandle: @unchecked Sendable {
     calls = [:]
     for done in left { done.tell(.stopped) }
     for (_, call) in called { call.answer.tell(.stopped) }
-    runtime.listeners.free(listener)
+    closeListeners()
     hasStopped.store(true, ordering: .releasing)
     unsafe callbacks.stopped(pointer, end)
     stopped.open()

@@ -28,6 +28,7 @@ struct NodeOptions {
     loop = unsafe given.loop
     joinLimit = unsafe given.join_timeout_ms == 0 ? 30_000 : UInt64(given.join_timeout_ms)
     cluster.advertise = unsafe try address(given.advertise)
+    cluster.sessionListen = unsafe try address(given.session_listen)
     cluster.seeds = unsafe try Self.seeds(given.seeds, given.seeds_count)
     if let cluster = unsafe try text(given.cluster, "cluster") { self.cluster.cluster = cluster }
     cluster.zone = unsafe try text(given.zone, "zone") ?? ""

@@ -2,7 +2,12 @@
 extension PoolState {
   /// One for each who waits and has none under way, within the limits; and what is kept open.
   mutating func openWhatIsMissing(_ now: UInt64, _ actions: inout [PoolAction]) {
-    guard phase == .open else { return }
+    if isSomethingMissing { openMissing(now, &actions) }
+  }
+
+  // By itself: with each hand-over it is asked whether anything is missing, and seldom is.
+  @inline(never)
+  private mutating func openMissing(_ now: UInt64, _ actions: inout [PoolAction]) {
     while isSomethingMissing, let upstream = upstreamToAsk(now),
       let slot = slots.firstIndex(where: { $0.state == .vacant })
     {

@@ -1,5 +1,6 @@
 public import Aloft
 public import AloftNode
+internal import AloftOperations
 public import Metrics
 public import ServiceLifecycle
 
@@ -15,7 +16,7 @@ public import ServiceLifecycle
 public struct MetricsService: Service {
   private let interval: Duration
   private let factory: any MetricsFactory
-  private var sources: [@Sendable () async -> [Reading]] = []
+  private var instruments: Instruments
 
   /// - Parameters:
   ///   - interval: between two readings; at most what the collector's scrapes are apart.
@@ -27,17 +28,12 @@ public struct MetricsService: Service {
     precondition(interval > .zero, "MetricsService: an interval of \(interval)")
     self.interval = interval
     self.factory = factory
-    sources.append { Reading.all(of: runtime.statistics) }
-    guard let node else { return }
-    sources.append { await node.status().map(Reading.all(of:)) ?? [] }
+    instruments = Instruments(runtime, node: node)
   }
 
   /// Has a pool read as well, its metrics labelled `pool`.
   public mutating func add<Resource>(_ pool: Pool<Resource>, as name: String) {
-    sources.append {
-      guard let statistics = try? await pool.statistics else { return [] }
-      return Reading.all(of: statistics, labels: [("pool", name)])
-    }
+    instruments.add(pool, as: name)
   }
 
   public func run() async throws {
@@ -57,8 +53,6 @@ public struct MetricsService: Service {
   }
 
   private func record(_ recorder: inout Recorder) async {
-    for source in sources {
-      for reading in await source() { recorder.record(reading) }
-    }
+    for reading in await instruments.read() { recorder.record(reading) }
   }
 }

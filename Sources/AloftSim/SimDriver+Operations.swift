@@ -120,7 +120,8 @@ extension SimDriver {
   }
 
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
-    guard listeners[request.index] == nil else { return .failure(-22) }
+    // Nobody hands sockets to a simulated process.
+    guard listeners[request.index] == nil, request.inherited == nil else { return .failure(-22) }
     switch world.bind(request, process: process) {
     case .failure(let status), .invalidAddress(let status): return .failure(status)
     case .success(let listener):

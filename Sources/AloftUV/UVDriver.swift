@@ -162,6 +162,7 @@ package final class UVDriver: Driver, @unchecked Sendable {
   }
 
   package func listen(_ request: ListenRequest) -> DriverResult<SocketAddress> {
+    if let descriptor = request.inherited { return listen(request, on: descriptor) }
     var address = SystemAddress(request.address)
     guard address.status == 0 else { return .invalidAddress(address.status) }
     var bound = SystemAddress()
@@ -170,6 +171,16 @@ package final class UVDriver: Driver, @unchecked Sendable {
         loop, request.index, pointer, length, request.backlog, request.first ? 1 : 0,
         request.handOver ? 1 : 0, &bound.storage, &bound.length)
     }
+    guard status == 0 else { return .failure(status) }
+    return .success(bound.address ?? request.address)
+  }
+
+  private func listen(
+    _ request: ListenRequest, on descriptor: Int32
+  ) -> DriverResult<SocketAddress> {
+    var bound = SystemAddress()
+    let status = unsafe aloft__listen_inherited(
+      loop, request.index, descriptor, request.handOver ? 1 : 0, &bound.storage, &bound.length)
     guard status == 0 else { return .failure(status) }
     return .success(bound.address ?? request.address)
   }

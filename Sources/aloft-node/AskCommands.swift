@@ -6,10 +6,12 @@ struct ControlOption: ParsableArguments {
   @Option(help: "The node's control socket, as given to `run`.") var control: String
 
   /// Asks, and prints the answer. An error's text becomes this command's.
-  func ask(_ line: String) throws {
+  func ask(_ line: String) throws { print(try exchange(line)) }
+
+  func exchange(_ line: String) throws -> String {
     let answer = try Self.exchange(control, line + "\n")
     if answer.hasPrefix("error: ") { throw ValidationError(String(answer.dropFirst(7))) }
-    print(answer)
+    return answer
   }
 
   private static func exchange(_ path: String, _ line: String) throws -> String {
@@ -68,6 +70,13 @@ struct SlotsCommand: ParsableCommand {
     commandName: "slots", abstract: "How many of the 16,384 slots each member owns.")
   @OptionGroup var node: ControlOption
   func run() throws { try node.ask("slots") }
+}
+
+struct MetricsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "metrics", abstract: "The node's figures, in Prometheus' text format.")
+  @OptionGroup var node: ControlOption
+  func run() throws { try node.ask("metrics") }
 }
 
 struct DrainCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import AloftOperations
 import Synchronization
 
 /// The control socket: a line asked, lines answered, the last of which is empty.
@@ -7,11 +8,15 @@ final class ControlHandler: ConnectionHandler {
   private let node: Node
   private let signals: Signals
   private let secrets: Secrets
+  private let operations: OperationsServer
   private static let lineMax = 256
+  /// A connection's context once an answer is on its way.
+  private static let asked: UInt = 1
 
-  init(_ node: Node, _ signals: Signals, _ secrets: Secrets) {
+  init(_ node: Node, _ signals: Signals, _ secrets: Secrets, _ operations: OperationsServer) {
     self.node = node
     self.secrets = secrets
+    self.operations = operations
     self.signals = signals
   }
 
@@ -22,11 +27,12 @@ final class ControlHandler: ConnectionHandler {
       connection.write("error: a line of at most \(Self.lineMax) bytes is wanted\n\n")
       return connection.close()
     }
+    connection.context = Self.asked
     let words = text.dropLast().split(separator: " ").map(String.init)
     let loop = EventLoop.current
     if words == ["leave"] { signals.isLeaving.store(true, ordering: .releasing) }
-    Task { [node, signals, secrets] in
-      let answer = await Self.answer(words, node, secrets)
+    Task { [self, signals] in
+      let answer = await answer(words)
       try? loop?.execute {
         connection.write(answer + "\n\n")
         connection.close()
@@ -35,12 +41,18 @@ final class ControlHandler: ConnectionHandler {
     }
   }
 
-  private static func answer(_ words: [String], _ node: Node, _ secrets: Secrets) async -> String {
+  /// Who has asked may have nothing more to say, and still waits.
+  func readClosed(_ connection: Connection) {
+    if connection.context != Self.asked { connection.close() }
+  }
+
+  private func answer(_ words: [String]) async -> String {
     do {
       switch (words.first ?? "", words.count) {
-      case ("status", 1): return status(await node.status())
-      case ("members", 1): return members(await node.status())
-      case ("slots", 1): return slots(await node.status())
+      case ("status", 1): return Self.status(await node.status())
+      case ("members", 1): return Self.members(await node.status())
+      case ("slots", 1): return Self.slots(await node.status())
+      case ("metrics", 1): return await operations.metrics()
       case ("drain", 2): try await node.setDraining(words[1], true)
       case ("undrain", 2): try await node.setDraining(words[1], false)
       case ("reload", 1): try await secrets.reload(node)

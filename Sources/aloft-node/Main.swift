@@ -12,6 +12,8 @@ struct AloftNodeCommand: AsyncParsableCommand {
       """,
     subcommands: [
       RunCommand.self, StatusCommand.self, MembersCommand.self, SlotsCommand.self,
+      MetricsCommand.self, TopCommand.self,
       DrainCommand.self, UndrainCommand.self, ReloadCommand.self, LeaveCommand.self,
+      TokenCommand.self,
     ])
 }

@@ -1,5 +1,6 @@
 import Aloft
 import AloftNode
+import AloftOperations
 import ArgumentParser
 import Glibc
 import Synchronization
@@ -7,11 +8,14 @@ import Synchronization
 /// Runs a node until it is told to stop.
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Runs a node until SIGTERM, SIGINT or `leave`.")
+    commandName: "run",
+    abstract: "Runs a node until SIGTERM, SIGINT or `leave`; SIGHUP is `reload`.")
 
   @Option(help: "A file of options.") var config: String?
   @Option(help: "Its name, its own in the cluster.") var name: String?
   @Option(help: "IP:PORT for other nodes; port 0 lets the system choose.") var listen: String?
+  @Option(help: "IP:PORT for clients of sessions; none are listened for without.")
+  var sessionListen: String?
   @Option(help: "IP:PORT that others are told to dial.") var advertise: String?
   @Option(help: "IP:PORT of nodes to ask, separated by commas; none founds a cluster.")
   var seeds: String?
@@ -29,6 +33,10 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Its certificate, PEM.") var certificate: String?
   @Option(help: "The certificate's key, PEM.") var privateKey: String?
   @Option(help: "Authorities that vouch for nodes, PEM.") var authorities: String?
+  @Option(help: "IP:PORT, or unix:PATH, for the live page, /metrics, /health and /ready.")
+  var metricsListen: String?
+  @Option(help: "text or json: how lines of the log are written, to standard error.")
+  var log: String?
   @Flag(help: "Plain text to other machines is allowed.") var plaintextOffLoopback = false
 
   func run() async throws {
@@ -36,15 +44,21 @@ struct RunCommand: AsyncParsableCommand {
     let secrets = try self.secrets(settings)
     let options = try nodeOptions(settings, secrets)
     let loops = try self.loops ?? settings["loops"].map { try number($0, "loops") } ?? 1
-    // Before any thread is made, so that all have it.
+    let places = Places(
+      metrics: try (metricsListen ?? settings["metrics-listen"]).map(Self.anyAddress),
+      control: (control ?? settings["control"]).map { SocketAddress(unixPath: $0) })
+    let log = Log(format: try logFormat(settings), node: options.name)
+    let manager = try ServiceManager()
     let signals = try Signals()
     let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: 4_096))
     // Why it ended by itself: whoever started it should know.
     let end = Mutex<String?>(nil)
+    let journal = Journal()
     let node: Node
     do {
       node = try await runtime.join(options) { event in
-        Self.note(event)
+        journal.note(event)
+        log.write(event)
         if case .stopped(let reason) = event, !signals.isLeaving.load(ordering: .acquiring) {
           end.withLock { $0 = reason }
           signals.stop()
@@ -54,27 +68,52 @@ struct RunCommand: AsyncParsableCommand {
       await runtime.shutdown(within: .zero)
       throw error
     }
-    print("member \(options.name) at \(await node.address)")
-    fflush(nil)
-    if let path = control ?? settings["control"] {
-      unsafe unlink(path)
-      _ = try await runtime.listen(
-        on: SocketAddress(unixPath: path), handler: ControlHandler(node, signals, secrets))
+    do {
+      let operations = OperationsServer(Instruments(runtime, node: node), journal: journal)
+      let handler = ControlHandler(node, signals, secrets, operations)
+      try await places.open(runtime, operations, handler, manager)
+    } catch {
+      await node.shutdown()
+      await runtime.shutdown(within: .zero)
+      throw error
     }
-    await signals.wait()
+    // For who has started it and waits: all that it does is there now.
+    print("member \(options.name) at \(await node.address)")
+    if let door = await node.sessionAddress { print("sessions at \(door)") }
+    fflush(nil)
+    manager.tell("READY=1")
+    let attending = Task { await manager.attend(node, runtime) }
+    await serve(signals, node, secrets, log, manager)
+    attending.cancel()
+    manager.tell("STOPPING=1")
     await node.shutdown()
     await runtime.shutdown(within: .seconds(5))
     if let reason = end.withLock({ $0 }) { throw ValidationError(reason) }
   }
 
-  /// On the node's loop: standard output is where an operator looks.
-  private static func note(_ event: Node.Event) {
-    switch event {
-    case .refused(let address, let reason): print("refused \(address): \(reason)")
-    case .stopped(let reason): print("stopped: \(reason)")
-    default: print("\(event)")
+  /// Until it is to stop.
+  private func serve(
+    _ signals: Signals, _ node: Node, _ secrets: Secrets, _ log: Log, _ manager: ServiceManager
+  ) async {
+    for await request in signals.requests {
+      if request == .stop { return }
+      manager.tellReloading()
+      do {
+        try await secrets.reload(node)
+        log.write(.notice, "keys and certificates have been read anew")
+      } catch {
+        log.write(.error, "nothing was read anew", [("why", "\(error)")])
+      }
+      manager.tell("READY=1")
     }
-    fflush(nil)
+  }
+
+  private func logFormat(_ settings: Settings) throws -> Log.Format {
+    let name = log ?? settings["log"] ?? "text"
+    guard let format = Log.Format(rawValue: name) else {
+      throw ValidationError("log is text or json, not `\(name)`")
+    }
+    return format
   }
 
   private func number<Value: FixedWidthInteger>(_ text: String, _ name: String) throws -> Value {
@@ -89,12 +128,20 @@ struct RunCommand: AsyncParsableCommand {
     return address
   }
 
+  private static func anyAddress(_ text: String) throws -> SocketAddress {
+    guard let address = SocketAddress(text: text) else {
+      throw ValidationError("an address is IP:PORT or unix:PATH, not `\(text)`")
+    }
+    return address
+  }
+
   private func nodeOptions(_ settings: Settings, _ secrets: Secrets) throws -> NodeOptions {
     guard let name = name ?? settings["name"], let data = data ?? settings["data"] else {
       throw ValidationError("a node needs --name, --data and --key-file")
     }
     var options = NodeOptions(name: name, keys: try secrets.keys(), data: data)
     if let text = listen ?? settings["listen"] { options.listen = try Self.address(text) }
+    options.sessionListen = try (sessionListen ?? settings["session-listen"]).map(Self.address)
     options.advertise = try (advertise ?? settings["advertise"]).map(Self.address)
     options.seeds = try (seeds ?? settings["seeds"] ?? "").split(separator: ",").map {
       try Self.address(String($0))
@@ -136,68 +183,26 @@ struct RunCommand: AsyncParsableCommand {
   }
 }
 
-/// Waits for SIGTERM or SIGINT, or for `stop`.
-final class Signals: Sendable {
-  private let ends: [Int32]
-  /// Its end will be no failure: it was asked to leave.
-  let isLeaving = Atomic<Bool>(false)
+/// Where a node is asked.
+struct Places {
+  let metrics: SocketAddress?
+  let control: SocketAddress?
 
-  /// Blocks the two for all threads that are made from now on; one of its own reads them.
-  init() throws {
-    var pipes: [Int32] = [0, 0]
-    guard unsafe pipe(&pipes) == 0 else { throw ValidationError("no pipe is left") }
-    ends = pipes
-    var set = sigset_t()
-    unsafe sigemptyset(&set)
-    unsafe sigaddset(&set, SIGTERM)
-    unsafe sigaddset(&set, SIGINT)
-    unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-    let write = ends[1]
-    let wanted = set
-    Thread.start {
-      var set = wanted
-      var number: Int32 = 0
-      unsafe sigwait(&set, &number)
-      Signals.poke(write)
+  /// Opens them; what the service manager has opened counts before what the options say.
+  func open(
+    _ runtime: Runtime, _ operations: OperationsServer, _ handler: ControlHandler,
+    _ manager: ServiceManager
+  ) async throws {
+    if let descriptor = manager.sockets["metrics"] {
+      print("metrics at \(try await operations.listen(inherited: descriptor).address)")
+    } else if let metrics {
+      print("metrics at \(try await operations.listen(on: metrics).address)")
     }
-  }
-
-  private static func poke(_ end: Int32) {
-    var byte: UInt8 = 1
-    _ = unsafe write(end, &byte, 1)
-  }
-
-  func stop() { Self.poke(ends[1]) }
-
-  func wait() async {
-    let end = ends[0]
-    await withCheckedContinuation { continuation in
-      Thread.start {
-        var byte: UInt8 = 0
-        while unsafe read(end, &byte, 1) < 0 && errno == EINTR {}
-        continuation.resume()
-      }
-    }
-  }
-
-  /// A thread that nobody joins.
-  private enum Thread {
-    private final class Body {
-      let run: () -> Void
-      init(_ run: @escaping () -> Void) { self.run = run }
-    }
-
-    static func start(_ body: @escaping @Sendable () -> Void) {
-      var thread = pthread_t()
-      let context = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
-      let status = unsafe pthread_create(
-        &thread, nil,
-        { context in
-          unsafe Unmanaged<Body>.fromOpaque(context.unsafelyUnwrapped).takeRetainedValue().run()
-          return nil
-        }, context)
-      precondition(status == 0, "no thread: \(status)")
-      pthread_detach(thread)
+    if let descriptor = manager.sockets["control"] {
+      _ = try await runtime.listen(inherited: descriptor, handler: handler)
+    } else if let control {
+      unsafe unlink(control.host)
+      _ = try await runtime.listen(on: control, handler: handler)
     }
   }
 }

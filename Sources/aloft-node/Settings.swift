@@ -30,8 +30,8 @@ struct Settings {
 
   private static let names: Set = [
     "name", "listen", "advertise", "seeds", "key-file", "data", "cluster", "zone", "weight", "role",
-    "timing", "control", "loops", "certificate", "private-key", "authorities",
-    "plaintext-off-loopback",
+    "timing", "control", "session-listen", "loops", "certificate", "private-key", "authorities",
+    "plaintext-off-loopback", "metrics-listen", "log",
   ]
 
   subscript(name: String) -> String? {

@@ -7,8 +7,12 @@ import Testing
 struct ProgramTests {
   /// A sanitizer has a malloc of its own, and `quiet` can't count that.
   private static let programs =
-    ["echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool"]
-    + (Workbench.sanitizer == nil ? ["quiet"] : [])
+    [
+      "echo", "loops", "lives", "errors", "host", "mailbox", "registry", "pool", "queue",
+      "supervision",
+    ]
+    // Theirs are the exits and the signals, too, and a fork copies their threads' state.
+    + (Workbench.sanitizer == nil ? ["quiet", "fork", "guest"] : [])
 
   @Test(
     "C programs do what the header says",
@@ -20,11 +24,13 @@ struct ProgramTests {
     #expect(output.contains("\(name): ok"))
   }
 
-  @Test("Three nodes in one program do what aloft_node.h says", arguments: Workbench.compilers)
-  func node(compiler: Workbench.Compiler) throws {
-    let source = Workbench.root.appendingPathComponent("Tests/c/node.c")
+  @Test(
+    "Nodes, and clients of nodes of which one is killed, do what aloft_node.h says",
+    arguments: ["node", "session"], Workbench.compilers)
+  func node(name: String, compiler: Workbench.Compiler) throws {
+    let source = Workbench.root.appendingPathComponent("Tests/c/\(name).c")
     let program = try Workbench.make(source, with: compiler, library: Workbench.nodeLibrary)
-    #expect(try Workbench.run(program.path, []).contains("node: ok"))
+    #expect(try Workbench.run(program.path, []).contains("\(name): ok"))
   }
 
   @Test("The example of docs/EMBEDDING.md echoes, and ends when standard input does")

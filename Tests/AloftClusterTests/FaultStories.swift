@@ -37,6 +37,58 @@ struct FaultStories {
     #expect(node.told.now.down.isEmpty)
   }
 
+  @Test("A link on which no sign of life comes ends; its limit is counted in one's own heartbeats")
+  func silent() throws {
+    let node = try Node("node", id: 1) {
+      $0.heartbeatInterval = 20
+      $0.silentHeartbeatsMax = 20
+    }
+    defer { node.stop() }
+    let raw = try makeRaw(node)
+    // What isn't a heartbeat is none, however much of it there is.
+    for word in 1...100 as ClosedRange<UInt64> { raw.record(.message, [1], word: word) }
+    #expect(eventually { node.told.now.down == [.silent] })
+    #expect(raw.isClosed())
+  }
+
+  @Test("What waits as the last leaves room, and that is told of, whatever the peer says then")
+  func roomBehindTheLast() throws {
+    let (node, raw) = try rig()
+    defer { node.stop() }
+    // Behind one that goes in fragments others wait, more of them than there is credit for: of
+    // those that wait headers don't count.
+    let sent = try node.on { node in
+      guard let peer = node.table.peer(named: "raw") else { return 0 }
+      var sent = 0
+      let bytes = [UInt8](repeating: 1, count: 70_000)
+      func send(_ count: Int) -> LinkSendResult {
+        bytes.prefix(count).withUnsafeBytes {
+          node.table.send(to: peer, stream: 1, kind: 0, $0)
+        }
+      }
+      guard send(70_000) == .accepted else { return 0 }
+      while send(1_000) == .accepted { sent += 1 }
+      return sent
+    }
+    let room = (1 << 20) - 70_000 - 2 * (RecordHeader.bytes + 16)
+    let first = room / (1_000 + RecordHeader.bytes)
+    #expect(sent > first && sent < first + 100)
+    var got = (messages: 0, bytes: 0)
+    func take(_ count: Int) {
+      _ = raw.records { header in
+        if header.stream == 1 { got.bytes += RecordHeader.bytes + Int(header.length) }
+        if header.type == .message { got.messages += 1 }
+        return got.messages == count
+      }
+    }
+    take(first)
+    #expect(node.told.now.writable.isEmpty)
+    raw.record(.credit, stream: 1, word: UInt64(got.bytes))
+    // Now all are on their way, and the peer says no more.
+    take(sent)
+    #expect(eventually { node.told.now.writable == [1] })
+  }
+
   @Test("Messages that a link took with it are counted at the next; a hole within one is a fault")
   func lostBetween() throws {
     let node = try Node("node", id: 1)

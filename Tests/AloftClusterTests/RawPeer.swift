@@ -24,7 +24,10 @@ final class RawPeer {
       nonce: [UInt8](repeating: nonce, count: 32), name: name, cluster: cluster)
   }
 
-  init(to address: SocketAddress, _ hello: Hello, key: [UInt8] = Node.key) throws {
+  /// `host`: in the machine's order of bytes.
+  init(
+    to address: SocketAddress, host: UInt32 = 0x7F00_0001, _ hello: Hello, key: [UInt8] = Node.key
+  ) throws {
     guard case .ip(_, let port) = address else { preconditionFailure("an IP address") }
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     self.descriptor = descriptor
@@ -34,7 +37,7 @@ final class RawPeer {
     var name = sockaddr_in()
     name.sin_family = sa_family_t(AF_INET)
     name.sin_port = port.bigEndian
-    name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    name.sin_addr.s_addr = host.bigEndian
     let status = withUnsafePointer(to: &name) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

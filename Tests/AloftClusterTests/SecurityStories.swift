@@ -103,6 +103,40 @@ struct SecurityStories {
     #expect(try a.statistics().dialled == 0)
   }
 
+  /// An address of this machine that is not loopback's, in the machine's order of bytes.
+  private static let ownAddress: UInt32? = {
+    var first: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&first) == 0 else { return nil }
+    defer { freeifaddrs(first) }
+    var next = first
+    while let entry = next?.pointee {
+      next = entry.ifa_next
+      guard let address = entry.ifa_addr, address.pointee.sa_family == AF_INET else { continue }
+      let host = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+        UInt32(bigEndian: $0.pointee.sin_addr.s_addr)
+      }
+      if host >> 24 != 127 { return host }
+    }
+    return nil
+  }()
+
+  @Test(
+    "Who comes from another address in plain text is refused, and told of once",
+    .enabled(if: ownAddress != nil, "this machine has no address but loopback's"))
+  func plaintextFromAfar() throws {
+    let node = try Node("node", id: 1, host: "0.0.0.0")
+    defer { node.stop() }
+    for _ in 0..<3 {
+      let raw = try RawPeer(to: node.address, host: Self.ownAddress!, RawPeer.hello("afar"))
+      #expect(raw.isClosed())
+    }
+    #expect(eventually { (try? node.statistics().refused[.plaintext]) == 3 })
+    #expect(node.told.now.refused == [.plaintext])
+    let near = try makeRaw(node)
+    near.record(.message, [1], word: 1)
+    #expect(eventually { node.told.now.messages.count == 1 })
+  }
+
   @Test("Keys are changed under way: links stay up, and new ones come about at each step")
   func rotation() throws {
     let (a, b) = try makePair()

@@ -48,6 +48,34 @@ struct StreamStories {
     #expect(eventually { b.told.now.messages.map(\.bytes.count) == [100_000] })
   }
 
+  @Test(
+    "Who was told that there is no room is told when there is, whatever lengths wait",
+    arguments: [UInt16(1), 1 | LinkStream.acknowledged])
+  func roomAgain(stream: UInt16) throws {
+    let (a, b) = try makePair { $0.creditBytes = 1 << 18 }
+    defer { [a, b].forEach { $0.stop() } }
+    var random = Seeded(state: 5)
+    for round in 0..<40 {
+      let most = [100, 20_000, 70_000, 300_000][round % 4]
+      let lengths = (0..<64).map { _ in Int.random(in: 0...most, using: &random) }
+      let told = a.told.now.writable.count
+      try a.on { node in
+        guard let peer = node.table.peer(named: "b") else { return }
+        var sent = 0
+        let bytes = [UInt8](repeating: 1, count: most)
+        while true {
+          let result = bytes.withUnsafeBytes { bytes in
+            let message = UnsafeRawBufferPointer(rebasing: bytes.prefix(lengths[sent % 64]))
+            return node.table.send(to: peer, stream: stream, kind: 0, message)
+          }
+          guard result == .accepted else { break }
+          sent += 1
+        }
+      }
+      #expect(eventually { a.told.now.writable.count == told + 1 }, "round \(round)")
+    }
+  }
+
   /// Sends numbered messages of `bytes` on a stream until all are taken, going on at `writable`.
   private func sendAll(
     _ node: Node, to name: String, stream: UInt16, count: Int, bytes: Int

@@ -87,7 +87,8 @@ final class Node: LinkClient, @unchecked Sendable {
 
   init(
     _ name: String, id: UInt8 = 0, incarnation: UInt64 = 0, key: [UInt8] = Node.key,
-    listens: Bool = true, _ change: (inout LinkOptions) -> Void = { _ in }
+    listens: Bool = true, host: String = "127.0.0.1",
+    _ change: (inout LinkOptions) -> Void = { _ in }
   ) throws {
     var groupOptions = LoopGroupOptions()
     groupOptions.connectionsMax = 64
@@ -103,6 +104,7 @@ final class Node: LinkClient, @unchecked Sendable {
     table = try on { node in
       try LinkTable(loop: node.loop, options: made, client: node)
     }
+    address = .ip(host: host, port: 0)
     if listens { address = try on { try $0.table.listen(on: $0.address, listener: 0) } }
   }
 
@@ -189,7 +191,9 @@ final class Node: LinkClient, @unchecked Sendable {
       $0.epochs.append(epoch)
     }
   }
-  func undelivered(_ peer: LinkPeer, messages: Int) { told.with { $0.undelivered += messages } }
+  func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {
+    told.with { $0.undelivered += messages }
+  }
   func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {
     told.with { $0.refused.append(reason) }
   }

@@ -90,7 +90,7 @@ final class NodeProgram: @unchecked Sendable {
   private let name: String
   let address: String
 
-  private static var program: URL {
+  static var program: URL {
     Bundle.main.executableURL!.deletingLastPathComponent().appendingPathComponent("aloft-node")
   }
 
@@ -134,9 +134,10 @@ final class NodeProgram: @unchecked Sendable {
 
   /// One that should not start: its status, and what it said.
   static func failing(
-    _ name: String, _ files: NodeFiles, seeds: [String]
+    _ name: String, _ files: NodeFiles, seeds: [String], _ more: [String] = []
   ) throws -> (Int32, String) {
     let (process, output) = make(name, files, seeds: seeds)
+    process.arguments? += more
     try process.run()
     let text = String(
       decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

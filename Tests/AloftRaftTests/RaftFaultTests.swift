@@ -161,6 +161,46 @@ import Testing
     try world.finish()
   }
 
+  /// The leader dies before the change is on its disk. Who got it would have no vote any more, and
+  /// a longer log than those who have.
+  @Test("(q) Who loses its vote hears of it when that is agreed on", arguments: [true, false])
+  func demotion(isGuarded: Bool) throws {
+    let world = try RaftWorld()
+    try world.form(2)
+    let leader = try #require(try world.on { world.leader })
+    let other = try #require(try world.on { world.members.values.first { $0 !== leader } })
+    var candidacies = 0
+    try world.on {
+      world.filter = { from, _, message in
+        let isCandidate = from == leader.node && leader.ended == nil && Wire.vote(message) != nil
+        if isCandidate { candidacies += 1 }
+        world.noteChange()
+        return true
+      }
+      let shim = leader.log!.shim!
+      if !isGuarded { aloft__raft_remove_guards(shim, UInt32(ALOFT__RAFT_UNGUARDED_DEMOTION)) }
+      aloft__raft_inject(shim, Int32(ALOFT__RAFT_FAIL_APPEND), 0)
+    }
+    // What is on its disk now is all that it will have.
+    let kept = "\(world.root)/kept"
+    copyTree(world.directory(leader.node), to: kept)
+    try world.on {
+      leader.log!.change(.assign(NodeID(rawValue: other.node), role: .standby), token: 7_000)
+    }
+    try #require(world.until { leader.ended != nil && leader.log == nil })
+    removeTree(world.directory(leader.node))
+    try #require(rename(kept, world.directory(leader.node)) == 0)
+    try world.start(leader.node)
+    try #require(world.until { world.leader != nil || candidacies >= 10 })
+    if isGuarded {
+      #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+      try expectAgreement(world, [[1]])
+    } else {
+      #expect(try world.on { world.leader } == nil, "the fault can't be shown any more")
+    }
+    try world.finish()
+  }
+
   @Test("(d) A change of members that is taken back is taken back whole, also after a snapshot")
   func rollback() throws {
     let world = try RaftWorld()

@@ -63,6 +63,33 @@ struct OperationStories {
     #expect(node.owner.nextAnswer() == nil)
   }
 
+  @Test("A write that may have been done is not done again when its key may be forgotten")
+  func forgottenKeys() throws {
+    let world = SessionWorld()
+    let id = world.id(3)
+    #expect(world.ask(id, Self.create("")).isDone)
+    let node = try #require(world.owner(of: Slot(rawValue: 5)))
+    let since = node.store.appliedIndex
+    #expect(world.ask(id, .append([65]), key: 1).isDone)
+    func again(_ key: UInt64, since: UInt64) -> SessionOutcome? {
+      let request = SessionRequest(id: id, principal: .anyone, key: key, operation: .append([65]))
+      return request.bytes.withUnsafeBytes {
+        node.owner.submit(bytes: $0, repeatedSince: since, token: 1, now: world.now)
+      }
+    }
+    let keysMax = UInt64(SessionOptions().keysMax)
+    for key in 2...keysMax { #expect(world.ask(id, .append([66]), key: key).isDone) }
+    // It's remembered to the last.
+    #expect(again(1, since: since)?.code == .repeated)
+    #expect(world.ask(id, .append([66]), key: 100).isDone)
+    #expect(again(1, since: since) == SessionOutcome(.uncertain, number: 1))
+    // Asked for so late that it can't have been among those that are forgotten.
+    #expect(again(200, since: node.store.appliedIndex) == nil)
+    // What is on its way counts as well.
+    for key in 300..<(299 + keysMax) { #expect(again(key, since: node.store.appliedIndex) == nil) }
+    #expect(again(1_000, since: node.store.appliedIndex)?.code == .uncertain)
+  }
+
   @Test("A write that is repeated with its key is done once, and answered the same")
   func keys() throws {
     let world = SessionWorld()

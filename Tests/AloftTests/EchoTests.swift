@@ -1,4 +1,5 @@
 import Aloft
+import Glibc
 import Testing
 
 /// Echoes on real sockets, through the callback API and the async API, on one loop and on several.
@@ -53,6 +54,23 @@ import Testing
         return lengths
       }
       #expect(got == [0, 1, 999, 1_000])
+    }
+  }
+
+  /// A server that greets before anything was said to it is heard.
+  @Test(.timeLimit(.minutes(1))) func serverSpeaksFirst() async throws {
+    try await Runtime.with(.init(eventLoops: 2)) { runtime in
+      let listener = try await runtime.listen(on: .init("127.0.0.1", 0)) {
+        try await $0.write("hello")
+        await $0.finishWriting()
+        for try await _ in $0.messages {}
+      }
+      let got = try await runtime.withConnection(to: listener.address) { connection in
+        var all: [UInt8] = []
+        for try await message in connection.messages { all += message }
+        return all
+      }
+      #expect(got == Array("hello".utf8))
     }
   }
 
@@ -113,6 +131,46 @@ import Testing
         #expect(again?.errno == 98)
         if !shutDown { await listener.close() }
       }
+    }
+  }
+
+  /// A socket that somebody else has opened is served by all loops; what doesn't listen is refused
+  /// and stays its owner's.
+  @Test(.timeLimit(.minutes(1)), arguments: [1, 2]) func inherited(loops: Int) async throws {
+    let path = "/var/tmp/aloft-\(UInt64.random(in: 0...(.max)))"
+    defer { unlink(path) }
+    try await Runtime.with(.init(eventLoops: loops)) { runtime in
+      let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+      let refused = await #expect(throws: AloftError.self) {
+        try await runtime.listen(inherited: descriptor, handler: Echo())
+      }
+      #expect(refused?.errno == EINVAL)
+      var address = sockaddr_un()
+      address.sun_family = sa_family_t(AF_UNIX)
+      withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+      let bound = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+      #expect(bound == 0 && Glibc.listen(descriptor, 16) == 0)
+      let listener = try await runtime.listen(inherited: descriptor, handler: Echo())
+      #expect(listener.address == SocketAddress(unixPath: path))
+      for _ in 0..<4 {
+        let got = try await runtime.withConnection(to: listener.address) { connection in
+          try await connection.write("hello")
+          var all: [UInt8] = []
+          for try await message in connection.messages {
+            all += message
+            if all.count >= 5 { break }
+          }
+          return all
+        }
+        #expect(got == Array("hello".utf8))
+      }
+      await listener.close()
+      // It has been handed over by its name, which the next process finds again.
+      #expect(access(path, F_OK) == 0)
     }
   }
 }

@@ -134,6 +134,34 @@ import Testing
     func append(_ index: Int) { all.append(index) }
   }
 
+  @Test("Who is handed a resource runs before what else waits on its loop")
+  func handOver() async throws {
+    let factory = Factory()
+    try await Runtime.with(.init(eventLoops: 1)) { runtime in
+      let loop = runtime.eventLoops[0].executor
+      let pool = try factory.pool(runtime, .init(size: 1))
+      let order = Order()
+      let first = Task(executorPreference: loop) {
+        let lease = try await pool.lease()
+        let waiting = Task(executorPreference: loop) {
+          try await pool.withLease { _ in order.append(0) }
+        }
+        try await until { try await pool.statistics.waiting == 1 }
+        // From here on to its end this task doesn't give its turn up.
+        let others = (1...20).map { number in
+          Task(executorPreference: loop) { order.append(number) }
+        }
+        try lease.end()
+        return (waiting, others)
+      }
+      let (waiting, others) = try await first.value
+      try await waiting.value
+      for other in others { await other.value }
+      // One loop runs them all, so the list is nobody's else.
+      #expect(order.all == Array(0...20))
+    }
+  }
+
   @Test("Who waits too long, is one too many, or gives up is told so, and leaves nothing behind")
   func refusals() async throws {
     let factory = Factory()

@@ -11,7 +11,7 @@ struct Checkout {
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent())
 
   private static let folders = [
-    "Sources", "CSources", "include", "Tests", "Benchmarks", "docs", "script", ".ci",
+    "Sources", "CSources", "include", "Tests", "Benchmarks", "docs", "packaging", "script", ".ci",
   ]
 
   init(root: URL) {

@@ -35,7 +35,87 @@ struct ExampleTests {
     }
   }
 
-  private static func output(
+  @Test("In the C example of a chat everybody hears everybody, and one alone what is for him")
+  func chat() throws {
+    try Self.withProgram("Benchmarks/example-chat-c/chat.c") { program in
+      let port = try Client.freePort()
+      let server = try Server(program, ["127.0.0.1:\(port)"])
+      let (a, b, c) = try (0..<3).map { _ in
+        try Client(port: port) { server.process.isRunning }
+      }.triple
+      for client in [a, b, c] { #expect(try client.line() == "who are you?") }
+      try a.say("anna")
+      #expect(try a.line() == "anna: is here")
+      try b.say("anna")
+      #expect(try b.line() == "that name is taken")
+      try b.say("bert")
+      #expect(try a.line() == "bert: is here" && b.line() == "bert: is here")
+      // In two pieces, on whatever loop he is.
+      try a.say("hel", end: "")
+      try a.say("lo")
+      #expect(try a.line() == "anna: hello" && b.line() == "anna: hello")
+      try b.say("@anna psst")
+      #expect(try a.line() == "bert, to you: psst")
+      try b.say("@carl are you there?")
+      #expect(try b.line() == "nobody here has that name")
+      b.close()
+      #expect(try a.line() == "bert: has left")
+      // His name is free again, and who has none yet has heard nothing.
+      try c.say("bert")
+      #expect(try c.line() == "bert: is here" && a.line() == "bert: is here")
+      try server.input.close()
+      server.process.waitUntilExit()
+      #expect(server.process.terminationStatus == 0)
+      for client in [a, c] { client.close() }
+    }
+  }
+
+  @Test("The server of lines numbers them, ends at quit, and sends away who never ends a line")
+  func lines() throws {
+    let port = try Client.freePort()
+    let server = try Server(
+      LinkageTests.products.appendingPathComponent("example-lines"), ["\(port)"])
+    let client = try Client(port: port) { server.process.isRunning }
+    #expect(try client.line() == "hello")
+    try client.say("one\r\ntwo\nthr", end: "")
+    #expect(try client.line() == "1 one" && client.line() == "2 two")
+    try client.say("ee")
+    #expect(try client.line() == "3 three")
+    try client.say("quit")
+    #expect(try client.line() == "bye" && client.line() == nil)
+    let endless = try Client(port: port) { true }
+    #expect(try endless.line() == "hello")
+    try endless.say(String(repeating: "x", count: 2_000), end: "")
+    #expect((try? endless.line()) == nil)
+    try server.input.close()
+    server.process.waitUntilExit()
+    #expect(server.process.terminationStatus == 0)
+    for open in [client, endless] { open.close() }
+  }
+
+  @Test("A farm of workers that fail does every job")
+  func farm() throws {
+    let text = try Tool.output(
+      LinkageTests.products.appendingPathComponent("example-farm").path, [])
+    let words = text.split { " \n".contains($0) }
+    #expect(words.count == 4 && words[1] == "1499500", "\(text)")
+    // Eleven numbers of the thousand spoil a worker, unless it is its first.
+    #expect(words.count == 4 && (1...11).contains(Int(words[3]) ?? 0), "\(text)")
+  }
+
+  @Test("Examples are short, and say first what they do")
+  func short() throws {
+    let examples = try Checkout.current.files([".swift", ".c"], in: ["Benchmarks"])
+      .filter { $0.path.hasPrefix("Benchmarks/example-") }
+    #expect(examples.count >= 9)
+    for example in examples {
+      #expect(example.lines.count <= 120, "\(example.path)")
+      let says = example.lines.prefix(8).contains { $0.hasPrefix("// ") || $0.hasPrefix("/// ") }
+      #expect(says, "\(example.path)")
+    }
+  }
+
+  static func output(
     of program: URL, input: String, lines: Int
   ) throws -> String {
     let (process, to, from) = (Process(), Pipe(), Pipe())
@@ -59,7 +139,7 @@ struct ExampleTests {
     return String(decoding: output, as: UTF8.self)
   }
 
-  private static func withProgram(_ source: String, _ body: (URL) throws -> Void) throws {
+  static func withProgram(_ source: String, _ body: (URL) throws -> Void) throws {
     let root = Checkout.current.root.path
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("aloft-example-\(UUID().uuidString)")
@@ -71,7 +151,7 @@ struct ExampleTests {
       "cc",
       [
         "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", "\(root)/include",
-        "\(root)/\(source)", "-o", program.path,
+        "-D_GNU_SOURCE", "-pedantic", "-pthread", "\(root)/\(source)", "-o", program.path,
         "-L", products, "-lAloftC", "-Wl,-rpath,\(products)",
       ])
     try body(program)
@@ -181,5 +261,29 @@ private struct Client {
     return String(decoding: answer.prefix(count), as: UTF8.self)
   }
 
+  func say(_ text: String, end: String = "\n") throws {
+    let bytes = Array((text + end).utf8)
+    guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+      throw Failure(what: "send", code: errno)
+    }
+  }
+
+  /// The next line, without its end; nil at the end of all.
+  func line() throws -> String? {
+    var line: [UInt8] = []
+    while line.last != UInt8(ascii: "\n") {
+      var byte: UInt8 = 0
+      let count = recv(descriptor, &byte, 1, 0)
+      guard count >= 0 else { throw Failure(what: "recv", code: errno) }
+      if count == 0 { return nil }
+      line.append(byte)
+    }
+    return String(decoding: line.dropLast(), as: UTF8.self)
+  }
+
   func close() { _ = Foundation.close(descriptor) }
+}
+
+extension [Client] {
+  fileprivate var triple: (Client, Client, Client) { (self[0], self[1], self[2]) }
 }

@@ -26,10 +26,16 @@ struct ImportTests {
     case "aloft-sim": ["AloftSession", "AloftSim", "ArgumentParser"]
     case "AloftCluster": belowWings.union(system).union(["CAloftRaft", "COpenSSL"])
     case "Aloft": belowWings.union(wings).union(system)
-    case "AloftService": ["Aloft", "AloftNode", "Logging", "Metrics", "ServiceLifecycle"]
-    case "aloft-node": system.union(["Aloft", "AloftNode", "ArgumentParser"])
+    case "AloftTracing": ["Aloft", "AloftNode", "Instrumentation", "Tracing"]
+    case "AloftConfiguration": ["Aloft", "AloftNode", "Configuration"]
+    case "AloftOperations": system.union(["Aloft", "AloftNode"])
+    case "AloftService":
+      ["Aloft", "AloftNode", "AloftOperations", "Logging", "Metrics", "ServiceLifecycle"]
+    case "aloft-node": system.union(["Aloft", "AloftNode", "AloftOperations", "ArgumentParser"])
     case "AloftNode":
       belowWings.union(["AloftCluster"]).union(system).union(["Aloft"])
+    case "AloftSessionClient":
+      belowWings.union(["AloftCluster"]).union(system).union(["Aloft", "AloftNode"])
     // CUV for the type alone: an application hands us its own `uv_loop_t`.
     case "AloftC": belowWings.union(wings).union(system).union(["Aloft", "CAloft", "CUV"])
     case "AloftDistributed": ["Aloft", "AloftNode", "Distributed", "Synchronization"]

@@ -17,6 +17,35 @@ struct PoolExampleTests {
   }
 }
 
+extension PoolExampleTests {
+  @Test("The C example asks redis a thousand commands over four connections, each once")
+  func c() throws {
+    let server = try RedisServer()
+    defer { server.stop() }
+    try ExampleTests.withProgram("Benchmarks/example-redis-c/redis_pool.c") { program in
+      let commands = String(repeating: "INCR n\n", count: 1_000) + "SET a b\nNONSENSE\n"
+      let process = Process()
+      let (to, from) = (Pipe(), Pipe())
+      process.executableURL = program
+      process.arguments = ["127.0.0.1:\(server.port)"]
+      process.standardInput = to
+      process.standardOutput = from
+      try process.run()
+      try to.fileHandleForWriting.write(contentsOf: Data(commands.utf8))
+      try to.fileHandleForWriting.close()
+      let text = String(
+        decoding: from.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 0)
+      let answers = text.split(whereSeparator: \.isNewline)
+      #expect(answers.count == 1_002)
+      let counts = Set(answers.compactMap { $0.first == ":" ? Int($0.dropFirst()) : nil })
+      #expect(counts == Set(1...1_000))
+      #expect(answers.contains("+OK") && answers.contains { $0.hasPrefix("-ERR unknown") })
+    }
+  }
+}
+
 /// A redis server that writes nothing to disk and ends with the test.
 private final class RedisServer {
   let port: UInt16

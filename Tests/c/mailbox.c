@@ -79,6 +79,8 @@ static void receiver_open(receiver *r, uint32_t loop, const aloft_mailbox_option
   OK(aloft_mailbox_open(runtime, loop, options, &callbacks, r, &r->mailbox));
 }
 
+static void nothing(void *context) { (void)context; }
+
 static aloft_message *text(const char *words) {
   aloft_message *message;
   OK(aloft_message_create(words, strlen(words), &message));
@@ -175,6 +177,121 @@ static void test_many_senders(uint32_t capacity) {
   CHECK(r.reason == ALOFT_MAILBOX_CLOSED);
   CHECK(r.got == (uint64_t)SENDERS * EACH);
   EXPECT(ALOFT_ECLOSED, aloft_mailbox_close(r.mailbox, 0));
+}
+
+// ---- From senders of the threads' own ----
+
+static void *gather_all(void *context) {
+  sender *s = context;
+  aloft_sender *gatherer;
+  OK(aloft_sender_create(runtime, &gatherer));
+  for (uint64_t i = 0; i < EACH; i++) {
+    aloft_message *message;
+    int code;
+    OK(aloft_message_create(&i, sizeof i, &message));
+    OK(aloft_message_set_tag(message, s->number));
+    while ((code = aloft_sender_send(gatherer, s->to, message, ALOFT_PRIORITY_NORMAL)) != 0) {
+      CHECK(code == ALOFT_EAGAIN || code == ALOFT_EFULL);
+      // A full one may be so for what is gathered here and elsewhere.
+      code = aloft_sender_flush(gatherer);
+      CHECK(code == ALOFT_OK || code == ALOFT_EAGAIN);
+      sched_yield();
+    }
+  }
+  OK(aloft_sender_destroy(gatherer)); // and what is gathered leaves
+  return NULL;
+}
+
+static void test_senders(uint32_t capacity) {
+  static receiver r;
+  aloft_mailbox_options options;
+  latch all = LATCH_INIT(1);
+  pthread_t threads[SENDERS];
+  sender senders[SENDERS];
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.capacity = capacity;
+  memset(&r, 0, sizeof r);
+  r.all = &all;
+  r.wanted = (uint64_t)SENDERS * EACH;
+  receiver_open(&r, 0, &options);
+  for (int i = 0; i < SENDERS; i++) {
+    senders[i].to = r.mailbox;
+    senders[i].number = (uint64_t)i;
+    CHECK(pthread_create(&threads[i], NULL, gather_all, &senders[i]) == 0);
+  }
+  for (int i = 0; i < SENDERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  latch_wait(&all);
+  OK(aloft_mailbox_close(r.mailbox, 0));
+  latch_wait(&r.closed);
+  CHECK(r.got == (uint64_t)SENDERS * EACH);
+}
+
+// What is gathered stays here until it is flushed; others' mailboxes are sent to at once.
+static void test_gathering(void) {
+  static receiver r, other;
+  aloft_runtime *ours = runtime;
+  aloft_sender *gatherer;
+  latch first = LATCH_INIT(1), second = LATCH_INIT(1);
+  memset(&r, 0, sizeof r);
+  memset(&other, 0, sizeof other);
+  r.all = &first;
+  r.wanted = 3;
+  other.all = &second;
+  other.wanted = 1;
+  r.notes_order = true;
+  receiver_open(&r, 1, NULL);
+  OK(aloft_sender_create(ours, &gatherer));
+  OK(aloft_sender_send(gatherer, r.mailbox, text("a"), ALOFT_PRIORITY_NORMAL));
+  OK(aloft_sender_send_bytes(gatherer, r.mailbox, "b", 1, ALOFT_PRIORITY_NORMAL));
+  OK(aloft_sender_send_bytes(gatherer, r.mailbox, "c", 1, ALOFT_PRIORITY_NORMAL));
+  on_loop(runtime, 1, nothing, NULL); // the loop has been there, and had nothing to take
+  CHECK(r.got == 0);
+  OK(aloft_runtime_create(NULL, &runtime));
+  receiver_open(&other, 0, NULL);
+  OK(aloft_sender_send_bytes(gatherer, other.mailbox, "x", 1, ALOFT_PRIORITY_NORMAL));
+  latch_wait(&second);
+  OK(aloft_runtime_destroy(runtime));
+  EXPECT(ALOFT_ECLOSED, aloft_sender_send_bytes(gatherer, other.mailbox, "x", 1, 1));
+  runtime = ours;
+  OK(aloft_sender_flush(gatherer));
+  OK(aloft_sender_flush(gatherer)); // nothing is left
+  latch_wait(&first);
+  CHECK(strcmp(r.order, "abc") == 0);
+  OK(aloft_sender_destroy(gatherer));
+  OK(aloft_mailbox_close(r.mailbox, 0));
+  latch_wait(&r.closed);
+}
+
+static void test_bad_senders(void) {
+  static receiver r;
+  aloft_mailbox forged[] = {{0}, {1}, {UINT64_MAX}, {(uint64_t)1 << 48 | 1}, {0}};
+  aloft_sender *gatherer;
+  aloft_message *message = text("m");
+  memset(&r, 0, sizeof r);
+  receiver_open(&r, 0, NULL);
+  EXPECT(ALOFT_EINVAL, aloft_sender_create(NULL, &gatherer));
+  EXPECT(ALOFT_EINVAL, aloft_sender_create(runtime, NULL));
+  OK(aloft_sender_create(runtime, &gatherer));
+  forged[4].id = r.mailbox.id + 2;
+  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+    EXPECT(ALOFT_ECLOSED, aloft_sender_send(gatherer, forged[i], message, 1));
+    EXPECT(ALOFT_ECLOSED, aloft_sender_send_bytes(gatherer, forged[i], "x", 1, 1));
+  }
+  EXPECT(ALOFT_EINVAL, aloft_sender_send(NULL, r.mailbox, message, 1));
+  EXPECT(ALOFT_EINVAL, aloft_sender_send(gatherer, r.mailbox, NULL, 1));
+  EXPECT(ALOFT_EINVAL, aloft_sender_send(gatherer, r.mailbox, message, 4));
+  EXPECT(ALOFT_EINVAL, aloft_sender_send_bytes(NULL, r.mailbox, "x", 1, 1));
+  EXPECT(ALOFT_EINVAL, aloft_sender_send_bytes(gatherer, r.mailbox, NULL, 1, 1));
+  EXPECT(ALOFT_EINVAL, aloft_sender_send_bytes(gatherer, r.mailbox, "x", 1, 4));
+  EXPECT(ALOFT_EMSGSIZE, aloft_sender_send_bytes(gatherer, r.mailbox, "x", SIZE_MAX, 1));
+  EXPECT(ALOFT_EINVAL, aloft_sender_flush(NULL));
+  OK(aloft_sender_destroy(NULL));
+  OK(aloft_sender_destroy(gatherer));
+  aloft_message_release(message);
+  OK(aloft_mailbox_close(r.mailbox, 0));
+  latch_wait(&r.closed);
+  CHECK(r.got == 0);
 }
 
 // ---- Limits, priorities, statistics: on the loop ----
@@ -519,7 +636,10 @@ static void test_shutdown(void) {
   static receiver r;
   pthread_t threads[2];
   sender senders[2];
+  aloft_sender *gatherer;
   receiver_open(&r, 0, NULL);
+  OK(aloft_sender_create(runtime, &gatherer));
+  OK(aloft_sender_send_bytes(gatherer, r.mailbox, "x", 1, ALOFT_PRIORITY_NORMAL));
   for (int i = 0; i < 2; i++) {
     senders[i].to = r.mailbox;
     CHECK(pthread_create(&threads[i], NULL, send_until_closed, &senders[i]) == 0);
@@ -530,6 +650,10 @@ static void test_shutdown(void) {
   CHECK(r.reason == ALOFT_MAILBOX_BY_SHUTDOWN);
   CHECK(r.got <= senders[0].number + senders[1].number);
   OK(aloft_runtime_destroy(runtime));
+  // The sender outlives it: what it has gathered is dropped with the mailbox.
+  EXPECT(ALOFT_ECLOSED, aloft_sender_send_bytes(gatherer, r.mailbox, "x", 1, 1));
+  OK(aloft_sender_flush(gatherer));
+  OK(aloft_sender_destroy(gatherer));
   EXPECT(ALOFT_ECLOSED, aloft_mailbox_send_bytes(r.mailbox, "x", 1, ALOFT_PRIORITY_NORMAL));
 }
 
@@ -542,6 +666,10 @@ int main(void) {
   OK(aloft_runtime_create(&options, &runtime));
   test_many_senders(0);
   test_many_senders(256);
+  test_senders(0);
+  test_senders(256);
+  test_gathering();
+  test_bad_senders();
   test_limits();
   test_dropping();
   test_waiting();

@@ -189,6 +189,104 @@ static void test_lease(void) {
   shop_close(&s);
 }
 
+// ---- Giving up ----
+
+static aloft_lease_wait ask_cancellably(asker *a, aloft_pool *pool) {
+  aloft_lease_wait wait = {UINT64_MAX};
+  latch answered = LATCH_INIT(1);
+  a->answered = answered;
+  a->status = 1;
+  OK(aloft_pool_lease_cancellable(pool, ALOFT_NEVER, on_leased, a, &wait));
+  return wait;
+}
+
+typedef struct cancelling {
+  aloft_pool *pool;
+  aloft_lease_wait wait;
+  asker *asker;
+} cancelling;
+
+static void cancel_at_home(void *context) {
+  cancelling *c = context;
+  OK(aloft_pool_lease_cancel(c->pool, c->wait));
+  CHECK(c->asker->status == ALOFT_ECANCELED); // during the call
+}
+
+static void test_cancel(void) {
+  static shop s, other;
+  static asker first, waiting[4], none;
+  aloft_lease_wait waits[4], forged[] = {{0}, {77}, {UINT64_MAX}};
+  cancelling at_home;
+  shop_open(&s, options_of(1), false);
+  shop_open(&other, options_of(1), false);
+  waits[0] = ask_cancellably(&first, s.pool); // has one opened
+  OK(answer(&first));
+  EXPECT(ALOFT_ESTALE, aloft_pool_lease_cancel(s.pool, waits[0])); // it has been answered
+  OK(aloft_pool_return(s.pool, first.lease, ALOFT_LEASE_SOUND));
+  while (statistics_of(s.pool).idle != 1) sched_yield();
+  CHECK(ask_cancellably(&first, s.pool).id == 0); // called at once
+  OK(answer(&first));
+  for (int i = 0; i < 4; i++) waits[i] = ask_cancellably(&waiting[i], s.pool);
+  OK(aloft_pool_lease_cancel(s.pool, waits[1]));
+  EXPECT(ALOFT_ESTALE, aloft_pool_lease_cancel(s.pool, waits[1])); // given up before
+  EXPECT(ALOFT_ECANCELED, answer(&waiting[1]));
+  at_home.pool = s.pool;
+  at_home.wait = waits[2];
+  at_home.asker = &waiting[2];
+  on_loop(runtime, 0, cancel_at_home, &at_home);
+  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++)
+    EXPECT(ALOFT_ESTALE, aloft_pool_lease_cancel(s.pool, forged[i]));
+  EXPECT(ALOFT_ESTALE, aloft_pool_lease_cancel(other.pool, waits[3]));
+  EXPECT(ALOFT_EINVAL, aloft_pool_lease_cancel(NULL, waits[3]));
+  EXPECT(ALOFT_EINVAL, aloft_pool_lease_cancellable(NULL, 1, on_leased, &none, &waits[1]));
+  EXPECT(ALOFT_EINVAL, aloft_pool_lease_cancellable(s.pool, 1, NULL, &none, &waits[1]));
+  EXPECT(ALOFT_EINVAL, aloft_pool_lease_cancellable(s.pool, 1, on_leased, &none, NULL));
+  OK(aloft_pool_return(s.pool, first.lease, ALOFT_LEASE_SOUND));
+  OK(answer(&waiting[0]));
+  OK(aloft_pool_return(s.pool, waiting[0].lease, ALOFT_LEASE_SOUND));
+  OK(answer(&waiting[3])); // those who gave up are passed over
+  OK(aloft_pool_return(s.pool, waiting[3].lease, ALOFT_LEASE_SOUND));
+  CHECK(statistics_of(s.pool).waiting == 0);
+  shop_close(&s);
+  shop_close(&other);
+}
+
+// Threads give up what others return at the same moment: each is answered once, and no lease is
+// lost.
+static void *borrow_or_give_up(void *context) {
+  shop *s = context;
+  for (int i = 0; i < 2000; i++) {
+    asker a;
+    aloft_lease_wait wait;
+    int code;
+    a.turn = NULL;
+    wait = ask_cancellably(&a, s->pool);
+    if (i % 3 == 0) sched_yield();
+    code = aloft_pool_lease_cancel(s->pool, wait);
+    CHECK(code == ALOFT_OK || code == ALOFT_ESTALE);
+    if (answer(&a) == ALOFT_OK) {
+      CHECK(a.thing->borrowers++ == 0);
+      CHECK(--a.thing->borrowers == 0);
+      OK(aloft_pool_return(s->pool, a.lease, ALOFT_LEASE_SOUND));
+    } else {
+      EXPECT(ALOFT_ECANCELED, a.status);
+      EXPECT(ALOFT_OK, code);
+    }
+  }
+  return NULL;
+}
+
+static void test_cancel_races(void) {
+  static shop s;
+  pthread_t threads[4];
+  shop_open(&s, options_of(1), false);
+  for (int i = 0; i < 4; i++)
+    CHECK(pthread_create(&threads[i], NULL, borrow_or_give_up, &s) == 0);
+  for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  CHECK(statistics_of(s.pool).in_use == 0 && statistics_of(s.pool).waiting == 0);
+  shop_close(&s);
+}
+
 // ---- Many threads ----
 
 enum { THREADS = 4, CYCLES = 3000 };
@@ -449,7 +547,8 @@ static void on_done_late(int status, void *context) {
 
 static void test_shutdown(void) {
   static shop s;
-  static asker a, b, c;
+  static asker a, b, c, d;
+  aloft_lease_wait wait;
   latch done = LATCH_INIT(1);
   aloft_pool *made;
   aloft_pool_callbacks callbacks = callbacks_of(false);
@@ -457,9 +556,12 @@ static void test_shutdown(void) {
   ask(&a, s.pool, 0);
   OK(answer(&a));
   ask(&b, s.pool, ALOFT_NEVER);
+  wait = ask_cancellably(&d, s.pool);
   OK(aloft_runtime_shutdown(runtime, 0, NULL, NULL));
   OK(aloft_runtime_wait(runtime));
   EXPECT(ALOFT_ECLOSED, answer(&b));
+  EXPECT(ALOFT_ECLOSED, answer(&d));
+  EXPECT(ALOFT_ESTALE, aloft_pool_lease_cancel(s.pool, wait));
   ask(&c, s.pool, ALOFT_NEVER);
   EXPECT(ALOFT_ECLOSED, answer(&c));
   OK(aloft_pool_return(s.pool, a.lease, ALOFT_LEASE_SOUND)); // and is closed
@@ -478,6 +580,8 @@ int main(void) {
   options.connections_max = 64;
   OK(aloft_runtime_create(&options, &runtime));
   test_lease();
+  test_cancel();
+  test_cancel_races();
   test_threads();
   test_refusals();
   test_breaker();

@@ -276,6 +276,112 @@ static void test_group_watch(void) {
   OK(aloft_watch_cancel(watch, NULL, NULL));
 }
 
+// ---- Many at once ----
+
+enum { BATCH = 100 };
+
+// Names and numbers mixed, of which each third is nobody's.
+static void batch_keys(aloft_key *keys, uint32_t *numbers, bool is_mixed) {
+  for (uint32_t i = 0; i < BATCH; i++) {
+    numbers[i] = i;
+    keys[i] = is_mixed && i % 7 == 1 ? aloft_key_id(i) : aloft_key_bytes(&numbers[i], 4);
+  }
+}
+
+static void send_batch(void *context) {
+  aloft_key *keys = context;
+  aloft_message *messages[BATCH];
+  int codes[BATCH];
+  for (int i = 0; i < BATCH; i++) OK(aloft_message_create(&i, sizeof i, &messages[i]));
+  CHECK(aloft_registry_send_many(runtime, keys, messages, BATCH, 1, codes) == BATCH - 34);
+  for (int i = 0; i < BATCH; i++) {
+    EXPECT(i % 3 == 0 ? ALOFT_ENONAME : ALOFT_OK, codes[i]);
+    CHECK((messages[i] == NULL) == (i % 3 != 0));
+    aloft_message_release(messages[i]); // what wasn't taken is ours
+  }
+}
+
+static void test_batches(bool is_mixed) {
+  static counter near, far;
+  aloft_key keys[BATCH];
+  uint32_t numbers[BATCH];
+  aloft_target found[BATCH], owners[2];
+  aloft_watch *watch;
+  aloft_message *message = NULL;
+  counter_open(&near, 0, 2 * 33);
+  counter_open(&far, 1, 2 * 33);
+  owners[0] = aloft_target_mailbox(near.mailbox);
+  owners[1] = aloft_target_mailbox(far.mailbox);
+  batch_keys(keys, numbers, is_mixed);
+  for (int i = 0; i < BATCH; i++)
+    if (i % 3 != 0) OK(aloft_registry_register(runtime, keys[i], owners[i % 3 - 1], NULL));
+  // One that is watched is looked up another way.
+  OK(aloft_registry_watch(runtime, keys[4], 0, on_changed, NULL, &watch, NULL));
+  memset(found, 0xff, sizeof found);
+  CHECK(aloft_registry_look_up_many(runtime, keys, BATCH, found) == BATCH - 34);
+  for (int i = 0; i < BATCH; i++)
+    CHECK(i % 3 == 0 ? found[i].kind == ALOFT_TARGET_NONE : same(found[i], owners[i % 3 - 1]));
+  CHECK(aloft_registry_look_up_many(runtime, keys, 0, NULL) == 0);
+  CHECK(aloft_registry_look_up_many(runtime, NULL, 0, NULL) == 0);
+  CHECK(aloft_registry_send_many(runtime, NULL, NULL, 0, 1, NULL) == 0);
+  send_batch(keys);
+  on_loop(runtime, 0, send_batch, keys);
+  latch_wait(&near.enough);
+  latch_wait(&far.enough);
+  OK(aloft_watch_cancel(watch, NULL, NULL));
+  counter_close(&near, 0);
+  counter_close(&far, 1);
+  OK(aloft_message_create("m", 1, &message));
+  CHECK(aloft_registry_send_many(runtime, &keys[1], &message, 1, 1, NULL) == 0); // nobody's now
+  aloft_message_release(message);
+}
+
+// One bad key, or message, and nothing is done.
+static void test_bad_batches(void) {
+  static counter c;
+  char name[256];
+  aloft_key good = aloft_key_name("good"), bad[5];
+  aloft_message *message, *messages[20];
+  aloft_target found[20];
+  aloft_key keys[20];
+  memset(name, 'n', sizeof name);
+  bad[0] = good;
+  bad[0].kind = 4;
+  bad[1] = aloft_key_name("");
+  bad[2] = aloft_key_bytes(NULL, 3);
+  bad[3] = aloft_key_bytes(name, 256);
+  bad[4] = aloft_key_bytes(name, SIZE_MAX);
+  counter_open(&c, 0, 1);
+  OK(aloft_registry_register(runtime, good, aloft_target_mailbox(c.mailbox), NULL));
+  OK(aloft_message_create("m", 1, &message));
+  for (int b = 0; b < 5; b++) {
+    int code = b < 3 ? ALOFT_EINVAL : ALOFT_ENAMETOOLONG;
+    for (int i = 0; i < 20; i++) {
+      keys[i] = i == 18 ? bad[b] : good; // in the second sixteen
+      messages[i] = message;
+    }
+    memset(found, 0xff, sizeof found);
+    EXPECT(code, aloft_registry_look_up_many(runtime, keys, 20, found));
+    EXPECT(code, aloft_registry_send_many(runtime, keys, messages, 20, 1, NULL));
+    CHECK(found[0].kind == UINT32_MAX && messages[0] == message);
+  }
+  keys[18] = good;
+  EXPECT(ALOFT_EINVAL, aloft_registry_look_up_many(NULL, keys, 20, found));
+  EXPECT(ALOFT_EINVAL, aloft_registry_look_up_many(runtime, NULL, 20, found));
+  EXPECT(ALOFT_EINVAL, aloft_registry_look_up_many(runtime, keys, 20, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_registry_look_up_many(runtime, keys, SIZE_MAX, found));
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(NULL, keys, messages, 20, 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(runtime, NULL, messages, 20, 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(runtime, keys, NULL, 20, 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(runtime, keys, messages, SIZE_MAX, 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(runtime, keys, messages, 20, 4, NULL));
+  messages[19] = NULL;
+  EXPECT(ALOFT_EINVAL, aloft_registry_send_many(runtime, keys, messages, 20, 1, NULL));
+  aloft_message_release(message);
+  counter_close(&c, 0);
+  CHECK(c.got == 0);
+}
+
 // ---- Bad input ----
 
 static int look_up(aloft_key key) {
@@ -346,6 +452,9 @@ int main(void) {
   test_groups();
   test_watch();
   test_group_watch();
+  test_batches(false);
+  test_batches(true);
+  test_bad_batches();
   test_bad_input();
   OK(aloft_runtime_destroy(runtime));
   puts("registry: ok");

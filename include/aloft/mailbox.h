@@ -130,6 +130,43 @@ ALOFT_EXPORT int aloft_mailbox_send_within(aloft_mailbox mailbox, aloft_message 
                                            aloft_task done, void *context);
 
 // ---------------------------------------------------------------------------------------------
+// A sender of a thread's own
+//
+// A *sender* gathers: up to 256 messages for an event loop are handed over at once, which costs a
+// fraction of as many single sends. It is for a thread that sends much; on an event loop it is not
+// needed, for loops gather by themselves.
+//
+// What was accepted leaves with the 256th message for that loop, with aloft_sender_flush, or with
+// aloft_sender_destroy. Until then it keeps back a share of bounded mailboxes' room. Order is kept
+// among what one sender sends to a mailbox, not with regard to aloft_mailbox_send on the same
+// thread.
+//
+// Thread, for all functions on a sender: any, one at a time. None blocks.
+
+// A sender: a pointer, good from its creation to its destruction.
+typedef struct aloft_sender aloft_sender;
+
+// Creates a sender.
+//   sender  [out] the caller's, to be given to aloft_sender_destroy
+// It outlives its runtime: from the runtime's end on sends are answered ALOFT_ECLOSED.
+ALOFT_EXPORT int aloft_sender_create(const aloft_runtime *runtime, aloft_sender **sender);
+
+// Hands over what is gathered, of which nothing is refused, and frees a sender. NULL does nothing.
+ALOFT_EXPORT int aloft_sender_destroy(aloft_sender *sender);
+
+// As aloft_mailbox_send and aloft_mailbox_send_bytes, parameters and errors: 0 means that the
+// message has been taken and leaves as is told above; ALOFT_EAGAIN, that 256 messages are gathered
+// for its loop and that takes none just now. To mailboxes of other runtimes they are sent at once.
+ALOFT_EXPORT int aloft_sender_send(aloft_sender *sender, aloft_mailbox mailbox,
+                                   aloft_message *message, uint32_t priority);
+ALOFT_EXPORT int aloft_sender_send_bytes(aloft_sender *sender, aloft_mailbox mailbox,
+                                         const void *data, size_t length, uint32_t priority);
+
+// Hands over what is gathered.
+// Errors: ALOFT_EAGAIN (a loop takes no more just now; what is left stays gathered, in order).
+ALOFT_EXPORT int aloft_sender_flush(aloft_sender *sender);
+
+// ---------------------------------------------------------------------------------------------
 // On a mailbox
 
 // Ends a mailbox: from here on senders are told ALOFT_ECLOSED.

@@ -134,7 +134,8 @@ ALOFT_EXPORT int aloft_pool_try_lease(aloft_pool *pool, aloft_lease *lease, void
 
 // Called exactly once. status is 0, and `lease` and `resource` are the borrower's; or it is
 // ALOFT_ETIMEDOUT, ALOFT_EFULL (waiters_max wait already), ALOFT_EUPSTREAM (the upstreams are left
-// alone and nothing is open), or ALOFT_ECLOSED (the pool or the runtime ends), and they are 0.
+// alone and nothing is open), ALOFT_ECLOSED (the pool or the runtime ends), or ALOFT_ECANCELED
+// (see aloft_pool_lease_cancel), and they are 0.
 typedef void (*aloft_leased)(int status, aloft_lease lease, void *resource, void *context);
 
 // Takes a lease, waiting for one if need be. Never blocks.
@@ -144,6 +145,25 @@ typedef void (*aloft_leased)(int status, aloft_lease lease, void *resource, void
 // Thread: any.
 ALOFT_EXPORT int aloft_pool_lease(aloft_pool *pool, uint32_t timeout_ms, aloft_leased leased,
                                   void *context);
+
+// One who waits for a lease: a value, good until `leased` is called, and *stale* from then on. A
+// pool never gives one out twice, and no valid one is 0. Ask the pool that it is of.
+typedef struct aloft_lease_wait {
+  uint64_t id;
+} aloft_lease_wait;
+
+// As aloft_pool_lease, for who may come to give it up. Costs a little more when it has to wait.
+//   wait  [out] written before `leased` can be called; 0 when it was called during this call
+// Thread: any.
+ALOFT_EXPORT int aloft_pool_lease_cancellable(aloft_pool *pool, uint32_t timeout_ms,
+                                              aloft_leased leased, void *context,
+                                              aloft_lease_wait *wait);
+
+// Gives up waiting: `leased` is called with ALOFT_ECANCELED, on the home loop, where it may be
+// during this call; or, if a lease was on its way, with that one, which has to be returned as ever.
+// Thread: any. Errors: ALOFT_ESTALE (`leased` has been called or is about to be, it was given up
+// before, or the pool has no such wait).
+ALOFT_EXPORT int aloft_pool_lease_cancel(aloft_pool *pool, aloft_lease_wait wait);
 
 enum {
   ALOFT_LEASE_SOUND = 0,   // the resource may be lent to the next

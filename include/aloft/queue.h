@@ -1,10 +1,11 @@
 // Queues: messages between any threads of the application's, bounded, without a lock.
 //
 // A queue belongs to no event loop and calls nobody back: threads push and pop, and are told when
-// it is full or empty. The messages of one producer come out in its order. For an entity that lives
-// on a loop, use a mailbox.
+// it is full or empty, or wait. The messages of one producer come out in its order. For an entity
+// that lives on a loop, use a mailbox.
 //
-// Thread, for all functions here but aloft_queue_destroy: any, at the same time. None blocks.
+// Thread, for all functions here but aloft_queue_destroy: any, at the same time. Only the two whose
+// names end in `_within` block.
 //
 // How to read the comments is told at the head of aloft.h.
 #ifndef ALOFT_QUEUE_H
@@ -58,7 +59,19 @@ ALOFT_EXPORT int aloft_queue_pop(aloft_queue *queue, aloft_message **message);
 ALOFT_EXPORT int64_t aloft_queue_pop_many(aloft_queue *queue, aloft_message **messages,
                                           size_t capacity);
 
-// Pushes are refused from now on; what is inside can be popped. Idempotent.
+// The same two for threads that wait: for room, or for a message. Threads that wait are served in
+// the order in which they came; the functions that don't wait may take what is there before them.
+//   timeout_ms  how long to wait at most; 0 not at all, ALOFT_NEVER for no limit
+// Thread: any but an event loop's. Blocks. Errors: ALOFT_ETIMEDOUT (there was no room, or no
+// message, in time); ALOFT_ECLOSED, at once when the queue is closed; ALOFT_EWRONGTHREAD. A message
+// that isn't accepted stays the caller's, and none is lost.
+ALOFT_EXPORT int aloft_queue_push_within(aloft_queue *queue, aloft_message *message,
+                                         uint32_t timeout_ms);
+ALOFT_EXPORT int aloft_queue_pop_within(aloft_queue *queue, aloft_message **message,
+                                        uint32_t timeout_ms);
+
+// Pushes are refused from now on, those that wait included; what is inside can be popped, and then
+// pops are refused. Idempotent.
 ALOFT_EXPORT int aloft_queue_close(aloft_queue *queue);
 
 // Exact counts: accepted is delivered, dropped and depth together.

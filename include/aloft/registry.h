@@ -94,6 +94,16 @@ static inline aloft_target aloft_target_connection(aloft_connection connection) 
 ALOFT_EXPORT int aloft_registry_look_up(const aloft_runtime *runtime, aloft_key key,
                                         aloft_target *target);
 
+// Looks many keys up: as many calls of aloft_registry_look_up, each one by itself, but names are
+// looked up sixteen at a time, so that waiting for memory overlaps. Several times as fast where
+// they are more than the processor's caches hold.
+//   keys     [in]  `count` of them, of any kinds; names alone are looked up together
+//   targets  [out] `count` of them: kind is ALOFT_TARGET_NONE for a key that is nobody's
+// The answer is how many were found. Errors: those of any of the keys; then nothing is looked up.
+ALOFT_EXPORT int64_t aloft_registry_look_up_many(const aloft_runtime *runtime,
+                                                 const aloft_key *keys, size_t count,
+                                                 aloft_target *targets);
+
 // Gives a target a name that is nobody's. To do so again is no error and changes nothing.
 //   holder  [out] or NULL: who has the name, when ALOFT_ENAMETAKEN is returned
 // A connection's name stands at once; called on a thread that is not its loop's, one that has just
@@ -156,6 +166,18 @@ ALOFT_EXPORT int aloft_registry_send(aloft_runtime *runtime, aloft_key key,
 // Errors: also ALOFT_EMSGSIZE.
 ALOFT_EXPORT int aloft_registry_send_bytes(aloft_runtime *runtime, aloft_key key,
                                            const void *data, size_t length, uint32_t priority);
+
+// Sends a message to each of many keys, in their order: as many calls of aloft_registry_send,
+// looked up as by aloft_registry_look_up_many.
+//   keys      [in]  `count` of them
+//   messages  [in]  `count` references, a message for each key; [out] NULL for each that was
+//             taken over, what is left is the caller's
+//   codes     [out] NULL, or `count` of them: what aloft_registry_send would have answered
+// The answer is how many were accepted. Errors: ALOFT_EINVAL (no such priority, or a message is
+// NULL), and those of any of the keys; then nothing is sent.
+ALOFT_EXPORT int64_t aloft_registry_send_many(aloft_runtime *runtime, const aloft_key *keys,
+                                              aloft_message **messages, size_t count,
+                                              uint32_t priority, int *codes);
 
 // ---------------------------------------------------------------------------------------------
 // Groups: a name with many members. The key is of ALOFT_KEY_NAME, in a space of its own.

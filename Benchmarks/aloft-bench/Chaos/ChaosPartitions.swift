@@ -28,6 +28,7 @@ struct ChaosPartitions {
     var broken: [String] = []
     var healing = ChaosTimes()
     var stopping = ChaosTimes()
+    var told: [Int: String] = [:]
     _ = try whole(cluster, within: .seconds(10))
     for round in 1...count {
       for shape in Shape.allCases {
@@ -49,9 +50,11 @@ struct ChaosPartitions {
         print(
           "round \(round) \(shape.rawValue): whole \(Int(healing.times.last!)) ms after healing")
         fflush(nil)
-        try owners(cluster, &broken)
+        try owners(cluster, &told, &broken)
       }
     }
+    if told.isEmpty { broken.append("nobody told of slots") }
+    print("who owns what was told of, alike, in \(told.count) epochs")
     print(stopping.line("who is cut off stops accepting"))
     print(healing.line("all four accept, and agree, after healing"))
     return broken
@@ -143,9 +146,10 @@ struct ChaosPartitions {
     return nil
   }
 
-  /// All who told of an epoch have told the same of who owns how much.
-  private func owners(_ cluster: ChaosCluster, _ broken: inout [String]) throws {
-    var told: [Int: String] = [:]
+  /// All who told of an epoch have told the same of who owns what.
+  private func owners(
+    _ cluster: ChaosCluster, _ told: inout [Int: String], _ broken: inout [String]
+  ) throws {
     for node in cluster.nodes {
       for (epoch, text) in node.texts(of: "slots") {
         if let other = told[epoch], other != text {

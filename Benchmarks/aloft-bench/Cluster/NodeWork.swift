@@ -7,6 +7,9 @@ import Synchronization
 final class NodeWork: Sendable {
   let node = Mutex<Node?>(nil)
   let sessions = Mutex<SessionWork?>(nil)
+  let service = Mutex<EndToEndService?>(nil)
+  let history = Mutex<SessionHistory?>(nil)
+  let churn = Mutex<SessionChurn?>(nil)
   private let runtime: Runtime
   private let name: String
   private let sink = MessageSink()
@@ -66,8 +69,15 @@ final class NodeWork: Sendable {
       return "heard \(sink.count)"
     case ("load", 0), ("unload", 0), ("audit", 0): return try await chaosOrder(words[0])
     case ("state", 0): return await state()
+    case ("serve", 0): return "serving \(try await service.withLock { $0 }?.start() ?? 0)"
     case ("number", 0): return "number \(await current()?.status()?.node ?? 0)"
     default:
+      if let history = history.withLock({ $0 }), let answer = try await history.order(words) {
+        return answer
+      }
+      if let churn = churn.withLock({ $0 }), let answer = try await churn.order(words) {
+        return answer
+      }
       if let sessions = sessions.withLock({ $0 }), let answer = try await sessions.order(words) {
         return answer
       }
@@ -83,12 +93,31 @@ final class NodeWork: Sendable {
     return "state \(status.isMember ? 1 : 0) \(status.isAccepting ? 1 : 0) \(up) \(status.epoch)"
   }
 
-  /// Which epoch it is, and how many slots each node owns in it.
+  /// Which epoch it is, how many slots each node owns in it, and a digest of who owns which.
   private func tellSlots() async {
-    guard let status = await current()?.status() else { return }
-    let counts = status.members.filter { $0.slots > 0 }.sorted { $0.node < $1.node }
-      .map { "\($0.node):\($0.slots)" }
-    RoleOutput.say("slots \(status.epoch) \(monotonicNow()) \(counts.joined(separator: ","))")
+    guard let node = current(), var status = await node.status() else { return }
+    // Of one epoch, if it was the same before and after. What changes meanwhile is told of anew.
+    for _ in 0..<100 {
+      let digest = Self.digest(node.owners)
+      guard let later = await node.status() else { return }
+      if later.epoch == status.epoch {
+        let counts =
+          status.members.filter { $0.slots > 0 }.sorted { $0.node < $1.node }
+          .map { "\($0.node):\($0.slots)" } + ["digest:\(digest)"]
+        let list = counts.joined(separator: ",")
+        return RoleOutput.say("slots \(status.epoch) \(monotonicNow()) \(list)")
+      }
+      status = later
+    }
+  }
+
+  /// FNV-1a (Fowler, Noll and Vo) over all slots' owners.
+  private static func digest(_ owners: SlotOwners) -> String {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for slot in 0..<SlotOwners.count {
+      hash = (hash ^ UInt64(owners[slot])) &* 0x100_0000_01B3
+    }
+    return String(hash, radix: 16)
   }
 
   func chaos(_ node: Node) throws -> ChaosLoad {

@@ -50,22 +50,27 @@ final class SessionWork: @unchecked Sendable {
       let statistics = await node.sessions.statistics()
       return "entries \(statistics?.entries ?? 0) \(statistics?.entriesFailed ?? 0)"
         + " \(statistics?.requestsOut ?? 0) \(statistics?.requestsHeld ?? 0)"
-    case ("ready", 0):
-      let end = ContinuousClock.now + .seconds(20)
-      while ContinuousClock.now < end {
-        let status = await node.status()
-        let members = status?.members.filter { $0.state == .up } ?? []
-        let isSettled = members.allSatisfy { $0.slots > 0 || $0.weight == 0 }
-        if status?.isAccepting == true, isSettled, members.filter(\.isVoter).count >= 3,
-          members.filter({ $0.slots > 0 }).count == 4
-        {
-          return "settled"
-        }
-        try await Task.sleep(for: .milliseconds(2))
-      }
-      throw BenchError("the cluster has not settled within 20 s")
+    case ("ready", 0): return try await settle(owners: 4)
+    case ("settled", 1): return try await settle(owners: numbers[0])
     default: return nil
     }
+  }
+
+  /// Waits until so many nodes have work, and three of them vote.
+  private func settle(owners: Int) async throws -> String {
+    let end = ContinuousClock.now + .seconds(20)
+    while ContinuousClock.now < end {
+      let status = await node.status()
+      let members = status?.members.filter { $0.state == .up } ?? []
+      let isSettled = members.allSatisfy { $0.slots > 0 || $0.weight == 0 }
+      if status?.isAccepting == true, isSettled, members.filter(\.isVoter).count >= 3,
+        members.filter({ $0.slots > 0 }).count == owners
+      {
+        return "settled"
+      }
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    throw BenchError("the cluster has not settled within 20 s")
   }
 
   private func write(

@@ -29,11 +29,13 @@ struct RoleNode: ParsableCommand {
   var standby = false
   @Option(help: "Event loops.")
   var loops = 1
+  @Option(help: "Connections to make room for.")
+  var connections = 1024
 
   static let key = Array("the bench's own cluster key".utf8)
 
   func run() throws {
-    let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: 1024))
+    let runtime = try Runtime(.init(eventLoops: loops, connectionsMax: connections))
     RoleOutput.say("booted \(monotonicNow())")
     let work = try NodeWork(runtime, name)
     var options = NodeOptions(name: name, keys: [Self.key], data: data)
@@ -52,6 +54,10 @@ struct RoleNode: ParsableCommand {
     let node = try waitFor { try await runtime.join(all) { work.happened($0) } }
     work.node.withLock { $0 = node }
     work.sessions.withLock { $0 = SessionWork(node) }
+    work.history.withLock { $0 = SessionHistory(node, seed: UInt64.random(in: 1 ... .max)) }
+    work.churn.withLock { $0 = SessionChurn(node) }
+    let service = EndToEndService(node, runtime)
+    work.service.withLock { $0 = service }
     let chaos = try work.chaos(node)
     node.onCall { call, bytes in
       if !chaos.answer(call, bytes) { call.reply(bytes) }

@@ -121,8 +121,12 @@ void aloft__loop_exchange_arena(aloft__loop *loop, uint8_t *memory);
 int aloft__listen(aloft__loop *loop, uint16_t listener, const struct sockaddr *address,
                   socklen_t length, int backlog, int first, int hand_over,
                   struct sockaddr_storage *bound, socklen_t *bound_length);
+// The same on a socket that listens already and was handed to this process. From a return of 0 on
+// it is the loop's. -EINVAL for one that doesn't listen.
+int aloft__listen_inherited(aloft__loop *loop, uint16_t listener, int fd, int hand_over,
+                            struct sockaddr_storage *bound, socklen_t *bound_length);
 int aloft__listener_resume(aloft__loop *loop, uint16_t listener);
-// Removes the file of a Unix-domain socket, too.
+// Removes the file of a Unix-domain socket, too, unless that was inherited.
 void aloft__listener_close(aloft__loop *loop, uint16_t listener);
 
 // Starts to connect, from `local` if it is not NULL; CONNECTED or FAILED follows. -ENOSPC: all

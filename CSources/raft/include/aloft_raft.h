@@ -156,7 +156,11 @@ void aloft__raft_inject(aloft__raft *raft, int fault, uint32_t skip);
 // While held, appended entries are written, but libraft doesn't learn of it.
 void aloft__raft_hold_appends(aloft__raft *raft, bool held);
 // Takes guards away, to show the faults that they guard against.
-enum { ALOFT__RAFT_UNGUARDED_COMMIT = 1, ALOFT__RAFT_UNGUARDED_VOTE = 2 };
+enum {
+  ALOFT__RAFT_UNGUARDED_COMMIT = 1,
+  ALOFT__RAFT_UNGUARDED_VOTE = 2,
+  ALOFT__RAFT_UNGUARDED_DEMOTION = 4
+};
 void aloft__raft_remove_guards(aloft__raft *raft, uint32_t guards);
 
 // Looks at a message as the raft thread would: 0, or -EBADMSG.

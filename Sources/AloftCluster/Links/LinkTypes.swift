@@ -134,9 +134,9 @@ package protocol LinkClient: AnyObject {
   func heard(_ peer: LinkPeer, at: UInt64)
   /// The peer said who it is now, or which epoch it is in.
   func identified(_ peer: LinkPeer)
-  /// Messages of acknowledged streams that were never acknowledged and won't be sent again, for the
+  /// Messages of an acknowledged stream that were never acknowledged and won't be sent again, for the
   /// life of the peer that they were for is over.
-  func undelivered(_ peer: LinkPeer, messages: Int)
+  func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int)
   /// A link did not come about, or was turned away. Once for each address
   /// and reason; all are counted.
   func refused(_ address: SocketAddress?, _ reason: LinkRefusal)
@@ -148,6 +148,6 @@ extension LinkClient {
   package func writable(_ peer: LinkPeer, stream: UInt16) {}
   package func heard(_ peer: LinkPeer, at: UInt64) {}
   package func identified(_ peer: LinkPeer) {}
-  package func undelivered(_ peer: LinkPeer, messages: Int) {}
+  package func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {}
   package func refused(_ address: SocketAddress?, _ reason: LinkRefusal) {}
 }

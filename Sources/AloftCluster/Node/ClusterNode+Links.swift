@@ -13,6 +13,8 @@ package enum NodeStream {
   static let sessions: UInt16 = 6
   /// Acknowledged: the last change of slots that the sender knows of.
   static let epochs: UInt16 = LinkStream.acknowledged | 1
+  /// The application's channels, 256 of each kind.
+  static let channels: UInt16 = 0x100
 }
 
 /// What comes on them.
@@ -25,7 +27,11 @@ enum NodeKind {
   static let entry: UInt8 = 5
   static let write: UInt8 = 6
   static let query: UInt8 = 7
+  /// A write that may have been done before: behind eight bytes, what had been applied where it
+  /// came from when it was asked for first.
+  static let repeatedWrite: UInt8 = 8
   static let epoch: UInt8 = 9
+  static let channel: UInt8 = 10
 }
 
 extension ClusterNode: LinkClient {
@@ -66,6 +72,7 @@ extension ClusterNode: LinkClient {
     strangers[UInt64(peer.context)] = nil
     names.forget(peer)
     guard peer.id.rawValue != 0 else { return }
+    channelTaker?.linkDown(to: peer.id)
     if let gateway = gateways[peer.id], gateway.peer === peer {
       gateways[peer.id] = nil
       close(gateway)
@@ -91,7 +98,10 @@ extension ClusterNode: LinkClient {
     case NodeStream.messages:
       gateways[peer.id]?.goOn()
     case NodeStream.entries: sessions.writable(peer.id)
-    default: break
+    default:
+      guard let channel = Self.channel(stream) else { return }
+      channelTaker?.writable(
+        to: peer.id, channel: channel, isAcknowledged: LinkStream.isAcknowledged(stream))
     }
   }
 
@@ -117,6 +127,9 @@ extension ClusterNode: LinkClient {
       unsafe log?.receive(from: peer.id, message: message)
     case NodeKind.names: unsafe names.received(peer, message)
     case NodeKind.epoch: unsafe sessions.announced(peer, message)
+    case NodeKind.channel:
+      guard peer.id.rawValue != 0, let channel = Self.channel(stream) else { return }
+      unsafe channelTaker?.received(from: peer.id, channel: channel, message)
     default: break
     }
   }
@@ -132,6 +145,11 @@ extension ClusterNode: LinkClient {
       return
     }
     unsafe onCall(NodeCall(call: call, from: peer.id), message)
+  }
+
+  package func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int) {
+    guard let channel = Self.channel(stream) else { return }
+    channelTaker?.undelivered(to: peer.id, channel: channel, messages: messages)
   }
 
   package func cancelled(_ peer: LinkPeer, _ call: IncomingCall) {
@@ -153,7 +171,11 @@ extension ClusterNode: ReplicatedLogClient {
       return happened(.logEnded(reason: "the snapshot is damaged, or of a later version"))
     }
     happened(.restored(index: index, snapshot: cluster))
-    if !isStopped { sessions.restored(index: index) }
+    if isStopped { return }
+    sessions.restored(index: index)
+    door?.restored()
+    sessions.desk?.restored()
+    sessions.tellAll()
   }
 
   package func makeSnapshot(index: UInt64) -> [UInt8]? {

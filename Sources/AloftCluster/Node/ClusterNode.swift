@@ -23,11 +23,16 @@ package final class ClusterNode: @unchecked Sendable {
   package var callTaker: CallTaker? {
     didSet { links.setCallTaker(callTaker) }
   }
+  /// Who takes what comes on channels, which are the application's; kept until it is replaced.
+  package var channelTaker: (any ChannelTaker)?
   let store: NodeStore
   package internal(set) var links: LinkTable!
   var log: RaftLog?
   let names: RemoteNames
   package let sessions: ClusterSessions
+  /// Where clients of sessions come in, if they may.
+  package private(set) var door: SessionDoor?
+  package private(set) var doorAddress: SocketAddress?
   /// By number of a node, the mailbox that leads to it.
   var gateways: [NodeID: Gateway] = [:]
   var arrears: [ObjectIdentifier: Arrears] = [:]
@@ -56,9 +61,12 @@ package final class ClusterNode: @unchecked Sendable {
 
   /// Opens the directory, listens, and begins: to found a cluster, to be let into one, or to come
   /// back. `joined` follows, or `stopped` with the reason.
-  /// - Parameter listener: a number of the loop's listeners that nobody else uses.
+  /// - Parameters:
+  ///   - listener: a number of the loop's listeners that nobody else uses.
+  ///   - doorListener: another one, if clients of sessions are listened for.
   package init(
-    _ options: ClusterNodeOptions, on loop: EventLoop, names: Names, listener: UInt16
+    _ options: ClusterNodeOptions, on loop: EventLoop, names: Names, listener: UInt16,
+    doorListener: UInt16? = nil
   ) throws(NodeError) {
     self.options = options
     self.loop = loop
@@ -90,6 +98,9 @@ package final class ClusterNode: @unchecked Sendable {
     }
     core = ClusterCore(
       description: description, options: options.timing.core, seed: seed, start: begin(former))
+    if let address = options.sessionListen, let doorListener {
+      try openDoor(address, doorListener)
+    }
     begin()
   }
 
@@ -131,6 +142,25 @@ package final class ClusterNode: @unchecked Sendable {
     }
   }
 
+  private func openDoor(
+    _ address: SocketAddress, _ listener: UInt16
+  ) throws(NodeError) {
+    let door: SessionDoor
+    do throws(LinkError) {
+      door = try SessionDoor(self, options.door)
+    } catch {
+      links.stop()
+      throw NodeError(error.description)
+    }
+    do throws(EngineError) {
+      doorAddress = try door.listen(on: address, listener: listener)
+    } catch {
+      links.stop()
+      throw NodeError("\(address) can't be listened on for sessions: \(error)")
+    }
+    self.door = door
+  }
+
   private func begin() {
     keeper = self
     names.node = self
@@ -141,7 +171,9 @@ package final class ClusterNode: @unchecked Sendable {
     ) {
       guard !self.isStopped else { return }
       self.happened(.tick)
-      if !self.isStopped { self.sessions.tick() }
+      if self.isStopped { return }
+      self.sessions.tick()
+      self.door?.tick()
     }
     happened(.started)
   }
@@ -178,7 +210,11 @@ package final class ClusterNode: @unchecked Sendable {
       throw LinkError("the node's links are in plain text: give it a certificate when it joins")
     }
     try links.setTLS(tls)
+    door?.tls = try TLSContext(tls, asksAlways: false)
   }
+
+  /// The key that this node proves itself with.
+  package var firstKey: [UInt8] { links.keys.keys[0] }
 
   package var linkStatistics: LinkStatistics { links.statistics }
 
@@ -210,6 +246,7 @@ package final class ClusterNode: @unchecked Sendable {
     // What they would tell keeps this node.
     probes = [:]
     names.detach()
+    door?.stop()
     sessions.stop()
     for gateway in gateways.values { close(gateway) }
     gateways = [:]

@@ -29,6 +29,9 @@ package struct ClusterNodeOptions: Sendable {
   /// Disk space that is kept back, in bytes.
   package var reserveBytes: UInt64 = 32 << 20
   package var sessionLimits = SessionLimits()
+  /// Where clients of sessions are listened for; nil for none.
+  package var sessionListen: SocketAddress?
+  package var door = DoorOptions()
 
   package init(name: String, listen: SocketAddress, keys: [[UInt8]], directory: String) {
     self.name = name

@@ -189,6 +189,7 @@ extension ClusterSessions {
   func set(secret bytes: [UInt8]) {
     secret = bytes
     keys = SessionKeys(secret: bytes)
+    becameReady()
   }
 
   // MARK: Slots that change hands

@@ -63,6 +63,7 @@ extension ClusterSessions {
 
   func ask(_ ask: SessionAsk) {
     guard !hasStopped else { return ask.answer(SessionOutcome(.notAccepting), nil) }
+    if ask.since == nil { ask.since = store.appliedIndex }
     guard let server = server(of: ask.id) else { return hold(ask, SessionOutcome(.notAccepting)) }
     if server == owner.identity.id { serve(ask) } else { pass(ask, to: server) }
   }
@@ -70,7 +71,12 @@ extension ClusterSessions {
   private func serve(_ ask: SessionAsk) {
     switch ask.body {
     case .write(let request):
-      let outcome = submit(.local(ask)) { $0.submit(request, token: $1, now: $2) }
+      let outcome = submit(.local(ask)) { owner, token, now in
+        guard ask.isRepeated else { return owner.submit(request, token: token, now: now) }
+        return unsafe request.bytes.withUnsafeBytes {
+          unsafe owner.submit(bytes: $0, repeatedSince: ask.since, token: token, now: now)
+        }
+      }
       if let outcome { came(outcome, nil, ask) }
     case .query(let query):
       answer(query, ask.id, ask.principal, from: owner.identity) { outcome, view in
@@ -84,6 +90,8 @@ extension ClusterSessions {
     statistics.requestsOut += 1
     let (kind, bytes): (UInt8, [UInt8]) =
       switch ask.body {
+      case .write(let request) where ask.isRepeated:
+        (NodeKind.repeatedWrite, SessionWire.repeated(request, since: ask.since ?? 0))
       case .write(let request): (NodeKind.write, request.bytes)
       case .query(let query):
         (NodeKind.query, SessionWire.query(query, ask.id, ask.principal))
@@ -113,7 +121,8 @@ extension ClusterSessions {
   private func came(_ outcome: SessionOutcome, _ view: SessionView?, _ ask: SessionAsk) {
     switch outcome.code {
     case .moved, .notReady, .notAccepting: hold(ask, outcome)
-    case .uncertain where ask.isRepeatable: hold(ask, outcome)
+    // 1: it's too late to find out.
+    case .uncertain where ask.isRepeatable && outcome.number == 0: hold(ask, outcome)
     default: finish(ask, outcome, view)
     }
   }
@@ -170,6 +179,14 @@ extension ClusterSessions {
     case NodeKind.write:
       let outcome = submit(.remote(call)) { owner, token, now in
         unsafe owner.submit(bytes: message, token: token, now: now)
+      }
+      if let outcome { reply(call, outcome, nil) }
+    case NodeKind.repeatedWrite:
+      guard let (since, request) = unsafe SessionWire.repeated(message) else {
+        return reply(call, SessionOutcome(.malformed), nil)
+      }
+      let outcome = submit(.remote(call)) { owner, token, now in
+        unsafe owner.submit(bytes: request, repeatedSince: since, token: token, now: now)
       }
       if let outcome { reply(call, outcome, nil) }
     case NodeKind.query:
@@ -261,7 +278,7 @@ extension ClusterSessions {
     SessionConnection(node: sender.id, incarnation: sender.incarnation, number: number)
   }
 
-  private func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
+  func view(_ ref: SessionRef, _ body: (SessionOutcome, SessionView?) -> Void) {
     let info = store.info(ref)
     unsafe store.withState(ref) { bytes in
       let view = unsafe SessionView(

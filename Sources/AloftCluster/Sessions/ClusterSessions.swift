@@ -26,7 +26,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   }
   package internal(set) var statistics = SessionStatistics()
   unowned var node: ClusterNode!
-  private(set) var hasStopped = false
+  package private(set) var hasStopped = false
   var secret: [UInt8]?
   var isSecretProposed = false
 
@@ -53,6 +53,14 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   var held: [SessionAsk] = []
   var attachments: [UInt64: Attachment] = [:]
   var attachmentsMade: UInt64 = 0
+  /// Programs of this node's that wait for events.
+  var watching: [SessionID: [NodeSubscription]] = [:]
+  /// Told of the sessions that this node serves.
+  var desk: SessionDesk?
+  /// By number: slots that this node serves.
+  private(set) var readySlots = [Bool](repeating: false, count: Slot.count)
+  /// Who waits for keys, or for a slot.
+  var readyWaiters: [() -> Bool] = []
 
   var randomWords: [UInt64] = []
   static let randomWordsKept = 32
@@ -143,13 +151,20 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     while let event = owner.nextSlotEvent() { slotEvent(event) }
     attachAgain()
     retryHeld()
+    becameReady()
     due()
   }
 
   private func slotEvent(_ event: SlotEvent) {
     switch event {
-    case .ready: statistics.slotsGained += 1
-    case .lost: statistics.slotsLost += 1
+    case .ready(let slot):
+      statistics.slotsGained += 1
+      readySlots[Int(slot.rawValue)] = true
+      desk?.ready(slot)
+    case .lost(let slot):
+      statistics.slotsLost += 1
+      readySlots[Int(slot.rawValue)] = false
+      desk?.lost(slot)
     }
   }
 
@@ -167,6 +182,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     }
     slotsMoved()
     endOverdue(now)
+    tellOfOthers()
   }
 
   // MARK: The turn's end
@@ -184,6 +200,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     guard !hasStopped else { return }
     sendEntries()
     tellAnswers()
+    published()
   }
 
   /// Hands out what the owner has answered. Whoever is told may ask for more.
@@ -200,6 +217,8 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   func stop() {
     hasStopped = true
     onNews = nil
+    desk?.stop()
+    desk = nil
     let waiting = askers
     askers = []
     freeAskers = []
@@ -208,6 +227,10 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
     held = []
     for ask in asks { ask.answer(ask.lastOutcome, nil) }
     attachments = [:]
+    watching = [:]
+    let waiters = readyWaiters
+    readyWaiters = []
+    for attempt in waiters { _ = attempt() }
   }
 }
 
@@ -222,6 +245,8 @@ package struct SessionStatistics: Hashable, Sendable {
   package var requestsOut: UInt64 = 0
   package var requestsIn: UInt64 = 0
   package var requestsHeld: UInt64 = 0
+  /// Reads with a token that this node could answer by itself.
+  package var readsHere: UInt64 = 0
   package var slotsGained: UInt64 = 0
   package var slotsLost: UInt64 = 0
   package var snapshots: UInt64 = 0

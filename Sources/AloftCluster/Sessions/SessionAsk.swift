@@ -39,6 +39,8 @@ final class SessionAsk {
   let principal: Principal
   let body: Body
   let deadline: UInt64
+  /// What this node had applied when it was asked for first.
+  var since: UInt64?
   /// What there is to say if nothing better comes.
   var lastOutcome: SessionOutcome
   let answer: (SessionOutcome, SessionView?) -> Void
@@ -54,6 +56,9 @@ final class SessionAsk {
     self.answer = answer
     lastOutcome = SessionOutcome(.notAccepting)
   }
+
+  /// Whether it's asked for again, and may have been done the first time.
+  var isRepeated: Bool { lastOutcome.code == .uncertain }
 
   /// Whether it can be asked a second time when it may have been done.
   var isRepeatable: Bool {
@@ -78,6 +83,8 @@ package struct SessionView {
 /// How queries and what is answered travel between nodes.
 enum SessionWire {
   static let queryBytes = 55
+  /// Of a repeated write, before the write.
+  static let sinceBytes = 8
   /// Of an answer before the session's bytes.
   static let answerBytes = SessionOutcome.byteCount + 17
 
@@ -135,6 +142,20 @@ enum SessionWire {
     }
     guard let id else { return nil }
     return (query, id, principal)
+  }
+
+  static func repeated(_ request: SessionRequest, since: UInt64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    put(since, &bytes)
+    return bytes + request.bytes
+  }
+
+  /// Since when, and the write.
+  static func repeated(
+    _ bytes: UnsafeRawBufferPointer
+  ) -> (since: UInt64, request: UnsafeRawBufferPointer)? {
+    guard bytes.count > sinceBytes else { return nil }
+    return unsafe (get(bytes, 0), UnsafeRawBufferPointer(rebasing: bytes[sinceBytes...]))
   }
 
   static func answer(_ outcome: SessionOutcome, _ view: SessionView?) -> [UInt8] {

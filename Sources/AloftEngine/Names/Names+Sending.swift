@@ -95,7 +95,9 @@ extension Names {
     }
   }
 
-  private func lookUp(
+  /// Looks up to 16 names up, to send to them at once: a target's word is 0 for nobody, and a
+  /// record has to be looked up by itself.
+  package func lookUp(
     _ keys: UnsafeBufferPointer<NameKey>, into targets: UnsafeMutableBufferPointer<Target>
   ) {
     unsafe directory.look(keys) { place, target in

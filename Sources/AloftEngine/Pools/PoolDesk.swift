@@ -5,7 +5,6 @@ import AloftPool
 /// hand-over would cost as much as the hand-over.
 @safe
 struct PoolDesk: ~Copyable {
-  var state: PoolState
   var actions: [PoolAction] = []
   /// Those that are being carried out.
   var performing: [PoolAction] = []
@@ -21,14 +20,29 @@ struct PoolDesk: ~Copyable {
   var hasEnded = false
   var isHandlerThrough = false
   var timerAt = UInt64.max
+  var asked: [LoopAsked]
 
-  init(_ state: consuming PoolState) { self.state = state }
+  /// Of a loop: its answer is under way, it kept something when it was asked, and it has to be
+  /// asked once more.
+  struct LoopAsked {
+    var isUnderWay = false
+    var keptSome = false
+    var again = false
+  }
+
+  init(loops: Int) { asked = Array(repeating: LoopAsked(), count: loops) }
 }
 
 extension PoolHome {
+  /// Where it lies: what is yielded instead is copied at each use, all of it.
   var state: PoolState {
-    _read { yield unsafe desk.pointee.state }
-    _modify { yield unsafe &desk.pointee.state }
+    @inline(__always) unsafeAddress { unsafe UnsafePointer(logic) }
+    @inline(__always) unsafeMutableAddress { unsafe logic }
+  }
+
+  var asked: [PoolDesk.LoopAsked] {
+    _read { yield unsafe desk.pointee.asked }
+    _modify { yield unsafe &desk.pointee.asked }
   }
 
   var actions: [PoolAction] {

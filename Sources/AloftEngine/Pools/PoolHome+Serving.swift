@@ -46,7 +46,7 @@ extension PoolHome {
     case .lend(let slot, let id):
       let lease = table.core.lend(slot)
       let named = LeaseHandle(pool: number, slot: slot, generation: lease.generation)
-      answer(id).granted(named.rawValue)
+      hand(named, to: answer(id))
     case .refuse(let id, let refusal): answer(id).refused(PoolRefused(refusal))
     case .shelve(let slot):
       isShelfBare = false
@@ -63,6 +63,15 @@ extension PoolHome {
     case .shut: table.core.setShut(true)
     case .drained: drained()
     }
+  }
+
+  /// A task of this loop runs before those that wait for their turn: until then nobody has use of
+  /// what it was handed.
+  private func hand(_ lease: LeaseHandle, to waiter: PoolWaiter) {
+    guard isHere else { return waiter.granted(lease.rawValue) }
+    loop.beginHandOver()
+    waiter.granted(lease.rawValue)
+    loop.endHandOver()
   }
 
   // MARK: Looking for what is idle
@@ -126,7 +135,7 @@ extension PoolHome {
 
   func loopAnswered(_ position: Int, _ now: UInt64) {
     let again = asked[position].again
-    asked[position] = LoopAsked()
+    asked[position] = PoolDesk.LoopAsked()
     if again {
       asked[position].keptSome = true
       return ask(position)
@@ -204,7 +213,7 @@ extension PoolHome {
     timer = nil
     for index in unsafe loop.hot.pointee.pools.indices
     where unsafe loop.hot.pointee.pools[index].home === self {
-      unsafe loop.hot.pointee.pools[index].held = nil
+      unsafe loop.hot.pointee.pools[index].letGo()
     }
   }
 }

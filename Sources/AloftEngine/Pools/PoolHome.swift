@@ -5,8 +5,18 @@ import Synchronization
 /// A pool that a loop is the home of. The loop holds it until it is drained, and knows it for as
 /// long as anybody else does: those who ask too late have to be told when the loop has ended.
 struct PoolEntry {
-  weak var home: PoolHome?
-  var held: PoolHome?
+  private var held: PoolHome?
+  /// Set no sooner than it has to be: to count references to what has weak ones takes longer.
+  private weak var known: PoolHome?
+
+  init(_ home: PoolHome) { held = home }
+
+  var home: PoolHome? { held ?? known }
+
+  mutating func letGo() {
+    known = held
+    held = nil
+  }
 }
 
 /// A pool at home: the loop on which its logic runs, and the ways there.
@@ -30,9 +40,7 @@ package final class PoolHome: @unchecked Sendable {
   let addresses: UnsafeMutablePointer<UInt>
   let handler: PoolHandler
   let desk: UnsafeMutablePointer<PoolDesk>
-  /// Of each loop: its answer is under way, it kept something when it was asked, and it has to be
-  /// asked once more.
-  var asked: [LoopAsked]
+  let logic: UnsafeMutablePointer<PoolState>
   var timer: TimerID?
   var randomState: UInt64
   var whenDrained: [() -> Void] = []
@@ -41,12 +49,6 @@ package final class PoolHome: @unchecked Sendable {
   /// For each slot one to the home and one to a loop; then one for the poke; then one for each
   /// loop's answer.
   let nodes: UnsafeMutablePointer<PoolNode>
-
-  struct LoopAsked {
-    var isUnderWay = false
-    var keptSome = false
-    var again = false
-  }
 
   /// `slots`: as many as live resizing may ask for. `share`: idle ones that each loop keeps.
   package init(
@@ -68,9 +70,9 @@ package final class PoolHome: @unchecked Sendable {
     }
     table = LeaseTable(slots: slots, loops: loops.count, share: share)
     unsafe desk = .allocate(capacity: 1)
-    unsafe desk.initialize(
-      to: PoolDesk(PoolState(limits: limits, slots: slots, now: loop.driver.now())))
-    asked = Array(repeating: LoopAsked(), count: loops.count)
+    unsafe desk.initialize(to: PoolDesk(loops: loops.count))
+    unsafe logic = .allocate(capacity: 1)
+    unsafe logic.initialize(to: PoolState(limits: limits, slots: slots, now: loop.driver.now()))
     randomState = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ loop.driver.now()
     mailboxes = WordBlock(words: (1 + loops.count) * MemoryLine.words)
     let count = 2 * slots + 1 + loops.count
@@ -81,6 +83,8 @@ package final class PoolHome: @unchecked Sendable {
   deinit {
     unsafe desk.deinitialize(count: 1)
     unsafe desk.deallocate()
+    unsafe logic.deinitialize(count: 1)
+    unsafe logic.deallocate()
     unsafe nodes.deallocate()
     unsafe addresses.deallocate()
     PoolNumbers.release(number)
@@ -90,7 +94,7 @@ package final class PoolHome: @unchecked Sendable {
   package func start() {
     onHome { home, now in
       unsafe home.loop.hot.pointee.pools.removeAll { $0.home == nil }
-      unsafe home.loop.hot.pointee.pools.append(PoolEntry(home: home, held: home))
+      unsafe home.loop.hot.pointee.pools.append(PoolEntry(home))
       home.state.start(now: now, into: &home.actions)
     }
   }

@@ -87,9 +87,10 @@ extension ClusterCore {
     act(.changeLog(change, token: duties.addLogChange()))
   }
 
-  /// Not if beats came to nothing within a lease's time, or in a hurry; nor if it was found dead.
+  /// Just now: who answered a while ago may be dead, and with one voter fewer nobody would be left
+  /// to agree on anything.
   private func answers(_ id: NodeID) -> Bool {
-    lease.answers(id, within: 8) && !detector.isConvicted(id)
+    lease.answers(id, within: 2) && !detector.isConvicted(id)
   }
 
   /// Who is about to go, or is a witness, doesn't lead if another can.

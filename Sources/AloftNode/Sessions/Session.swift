@@ -45,9 +45,29 @@ public struct Session: Sendable, Hashable {
     }
   }
 
-  /// The session as it is: what was answered to anybody before is in it.
-  public func read() async throws -> Contents {
-    try await sessions.query(.read, id, principal).contents
+  /// Which state a read is to show.
+  public enum Consistency: Sendable, Hashable {
+    /// The last one that anybody was told of: its owner answers.
+    case linearizable
+    /// One of this version or a later one: this node answers if it knows as much, and else the
+    /// owner. With the greatest version that one was ever answered, one never goes back in time,
+    /// whichever node one comes to.
+    case atLeast(UInt64)
+  }
+
+  /// The session as it is: what was answered to anybody before is in it. Or, for less work, as this
+  /// node knows it, but never older than `atLeast` says.
+  public func read(_ consistency: Consistency = .linearizable) async throws -> Contents {
+    switch consistency {
+    case .linearizable: return try await sessions.query(.read, id, principal).contents
+    case .atLeast(let token):
+      let (id, principal, deadline) = (id, principal, sessions.deadline())
+      return try await sessions.onLoop { inner, done in
+        inner.read(id, principal, atLeast: token, deadline: deadline) { outcome, view in
+          done(Sessions.Answer(outcome, view.map(Contents.init)))
+        }
+      }.checked().contents
+    }
   }
 
   // MARK: Writing

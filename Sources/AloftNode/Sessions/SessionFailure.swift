@@ -1,4 +1,4 @@
-internal import AloftSession
+package import AloftSession
 
 /// Why something could not be done with a session.
 public struct SessionFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -25,6 +25,8 @@ public struct SessionFailure: Error, Hashable, Sendable, CustomStringConvertible
     case notAccepting
     /// Nobody answered in time. It may have been done, or come to be done.
     case uncertain
+    /// The cluster doesn't take who comes: a client's token, for instance.
+    case denied
     /// This node doesn't know yet what is asked for.
     case behind
   }
@@ -36,7 +38,7 @@ public struct SessionFailure: Error, Hashable, Sendable, CustomStringConvertible
   public let version: UInt64
   public let description: String
 
-  init?(_ outcome: SessionOutcome) {
+  package init?(_ outcome: SessionOutcome) {
     guard let (code, text) = Self.reason(outcome) else { return nil }
     self.code = code
     number = outcome.number
@@ -44,7 +46,7 @@ public struct SessionFailure: Error, Hashable, Sendable, CustomStringConvertible
     description = text
   }
 
-  init(_ code: Code, _ description: String) {
+  package init(_ code: Code, _ description: String) {
     self.code = code
     self.description = description
     number = 0

@@ -118,13 +118,32 @@ public struct Sessions: Sendable {
   private func untilReady<Value: Sendable>(
     _ body: @escaping @Sendable (ClusterSessions) -> Value?
   ) async throws -> Value {
-    let end = ContinuousClock.now + patience
-    repeat {
-      if let value = await node.onLoop({ body($0.sessions) }) ?? nil { return value }
-      try await Task.sleep(for: .milliseconds(5))
-    } while ContinuousClock.now < end
-    throw SessionFailure(
-      .notAccepting, "no node has been given any work in time: is a majority up?")
+    let inner = node.box.withLock { Node.Carried($0.node) }
+    let loop = node.eventLoop.engineLoop
+    let milliseconds = UInt64(patience.limitMilliseconds)
+    let value: Value? = unsafe await withUnsafeContinuation { continuation in
+      let owed = unsafe OwedValue(continuation)
+      loop.executeUnrefused {
+        guard let sessions = inner.value?.sessions else { return }
+        _ = loop.startTimer(afterMilliseconds: milliseconds, period: 0, beyondLimit: true) {
+          owed.tell(nil)
+        }
+        sessions.whenReady { [weak sessions] in
+          guard let sessions, !sessions.hasStopped, !owed.isOver else {
+            owed.tell(nil)
+            return true
+          }
+          guard let value = body(sessions) else { return false }
+          owed.tell(value)
+          return true
+        }
+      }
+    }
+    guard let value else {
+      throw SessionFailure(
+        .notAccepting, "no node has been given any work in time: is a majority up?")
+    }
+    return value
   }
 
   /// What was answered, on its way from the loop.
@@ -205,6 +224,8 @@ extension Sessions {
     /// How often a request had to wait for a node that could answer.
     public var requestsHeld: UInt64
     public var snapshots: UInt64
+    /// Reads with a version that this node could answer by itself.
+    public var readsHere: UInt64
 
     init(_ inner: SessionStatistics) {
       entries = inner.entries
@@ -213,6 +234,7 @@ extension Sessions {
       requestsIn = inner.requestsIn
       requestsHeld = inner.requestsHeld
       snapshots = inner.snapshots
+      readsHere = inner.readsHere
     }
   }
 

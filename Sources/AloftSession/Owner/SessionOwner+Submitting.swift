@@ -14,15 +14,36 @@ extension SessionOwner {
   }
 
   /// Takes a write in the form in which it is passed on: ``SessionRequest/bytes``.
+  /// - Parameter since: of a write that may have been done before, what had been applied where it
+  ///   was asked for when it was asked for the first time. If its key may be forgotten by now, the
+  ///   answer is `uncertain` with 1 as the number: to do it once more could be to do it twice.
   package func submit(
-    bytes: UnsafeRawBufferPointer, token: UInt64, now: UInt64
+    bytes: UnsafeRawBufferPointer, repeatedSince since: UInt64? = nil, token: UInt64, now: UInt64
   ) -> SessionOutcome? {
     var reader = unsafe RawReader(bytes)
     guard let view = try? OperationView(&reader), reader.remaining == 0, view.head.kind.isUsers
     else { return SessionOutcome(.malformed) }
     var head = view.head
     head.principal = head.principal ?? .anyone
+    if let since {
+      self.now = now
+      let isServed = head.id.slot.map { standing($0) == nil } ?? true
+      if isServed, mayHaveForgotten(head, since: since) {
+        return SessionOutcome(.uncertain, number: 1)
+      }
+    }
     return unsafe submit(head, view.body, token: token, now: now)
+  }
+
+  /// Whether so many others have been done since, or are about to be, that its key may be gone when
+  /// its turn comes.
+  private func mayHaveForgotten(_ head: OperationHead, since: UInt64) -> Bool {
+    let number = store.number(of: head.id)
+    guard number != 0, head.key != 0, store.answer(number, to: head.key) == nil else {
+      return false
+    }
+    let newer = store.keysNewer(number, than: since << 16 | 0xFFFF)
+    return newer + Int(records[number].inFlight) >= Int(records[number].keysMax)
   }
 
   /// `submit` of a create, without arrays.

@@ -48,6 +48,14 @@ extension SessionStore {
     records[number].keyCount = UInt8(truncatingIfNeeded: count &+ 1)
   }
 
+  /// How many are remembered of writes that were done after a version.
+  func keysNewer(_ number: UInt32, than version: UInt64) -> Int {
+    guard let keys = unsafe records[number].keys else { return 0 }
+    return (0..<Int(records[number].keyCount)).count { place in
+      unsafe keys.load(fromByteOffset: place * Self.keyBytes + 8, as: UInt64.self) > version
+    }
+  }
+
   func freeKeys(_ number: UInt32) {
     guard let keys = unsafe records[number].keys else { return }
     unsafe slabs.give(keys, Self.room(Int(records[number].keyCount)))

@@ -197,6 +197,7 @@ extension SessionStore {
     capture(number)
     let event = records[number].nextEvent
     unsafe addEvent(number, view.body)
+    watched.add(view.head.id)
     if view.head.key != 0 { remember(number, view.head.key, version: version, event) }
     return Evaluation(SessionOutcome(.done, version: version, number: event), .published, number)
   }
@@ -228,6 +229,7 @@ extension SessionStore {
     tombstones += 1
     unsafe setState(number, keeping: 0, UnsafeRawBufferPointer(start: nil, count: 0))
     freeOutbox(number)
+    watched.add(head.id)
     return changed(number, head, version, effect)
   }
 }

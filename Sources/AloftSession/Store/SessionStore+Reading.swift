@@ -68,6 +68,9 @@ extension SessionStore {
       isExpired: record.flags & Record.expired != 0, attachments: attachmentCount(ref.number))
   }
 
+  /// What the next event's number will be.
+  package func nextEvent(_ ref: SessionRef) -> UInt64 { records[ref.number].nextEvent }
+
   package func version(_ ref: SessionRef) -> UInt64 { records[ref.number].version }
 
   package func state(_ ref: SessionRef) -> [UInt8] { unsafe Array(stateBytes(ref.number)) }

@@ -41,6 +41,8 @@ package final class SessionStore {
   package internal(set) var malformed: UInt64 = 0
   /// What was seen of sessions that are about to be changed; nobody asks for it.
   var glance: UInt8 = 0
+  /// Sessions that somebody at this node may be waiting to hear of.
+  package var watched = WatchedSessions()
   /// Of this node's own sessions, the last version that was given.
   var localVersion: UInt64 = 0
 

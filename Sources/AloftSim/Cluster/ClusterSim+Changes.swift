@@ -10,10 +10,13 @@ extension ClusterSim {
     case 0, 1: break
     case 2:
       // The last one would take the cluster with it.
-      guard core.state.living.count > 2 else { return }
+      guard core.state.living.count > 2, mayLose(core.identity.id) else { return }
       node.isLeaving = true
       request = .leave
-    case 3: request = .convict(name: name)
+    case 3:
+      let lives = core.state.living.filter { $0.name == name }
+      guard lives.allSatisfy({ mayLose($0.id) }) else { return }
+      request = .convict(name: name)
     case 4, 5:
       // Of those who won't come back.
       let names = nodes.map(\.description.name)
@@ -31,7 +34,11 @@ extension ClusterSim {
 
   /// The node dies and its disk with it. Another takes its place: under its name, or a new one.
   func replace(_ node: SimNode) {
-    guard mayLose(node) else { return }
+    if let id = node.disk.identity?.id {
+      guard mayLose(id) else { return }
+    } else if !isFounded {
+      return
+    }
     kill(node, "lost for good")
     wipe(node)
     if random.chance(50) {
@@ -53,8 +60,7 @@ extension ClusterSim {
   /// what a leader may make of it before it knows of the loss: with this one, and without some of
   /// those who are down or going, at worst those who would come back. More is not to be asked of
   /// anybody.
-  private func mayLose(_ node: SimNode) -> Bool {
-    guard let id = node.disk.identity?.id else { return isFounded }
+  private func mayLose(_ id: NodeID) -> Bool {
     guard let (index, members) = configuration else { return false }
     let cores = nodes.compactMap(\.core)
     guard let state = cores.map(\.state).max(by: { $0.epoch < $1.epoch }) else { return false }

@@ -55,13 +55,26 @@ extension SimRaft {
     guard next > log.base, let previousTerm = log.term(at: next - 1) else {
       return send(.install(term: term, log), to: node)
     }
-    let entries = log.entries[Int(next - log.base - 1)...].prefix(32)
+    let end = min(max(next, held(from: node)), next + 32)
+    let entries = log.entries[Int(next - log.base - 1)..<Int(end - log.base - 1)]
     send(
       .append(
         term: term, previous: next - 1, previousTerm: previousTerm, entries: entries,
         committed: committed), to: node)
     // Several may be under way.
     nexts[node] = next + UInt64(entries.count)
+  }
+
+  /// The first entry that a node isn't sent yet. Who loses its vote hears of it when that is agreed
+  /// on: were it the only one that has the change, it could neither lead nor vote for those who
+  /// haven't.
+  private func held(from node: NodeID) -> UInt64 {
+    let (at, members) = log.members
+    guard at > committed, !faults.contains(.demotionTold),
+      !members.contains(LogMember(id: node, role: .voter)),
+      log.members(upTo: at - 1).1.contains(LogMember(id: node, role: .voter))
+    else { return log.last + 1 }
+    return at
   }
 
   func answered(_ node: NodeID, _ match: UInt64, _ isAccepted: Bool) {

@@ -16,6 +16,8 @@ package enum SeededFault: String, CaseIterable, Sendable {
   case installForgets
   /// A member that dies while it gets its vote is waited for, and nobody else comes in.
   case promotionWaits
+  /// Who loses its vote is sent that change before it is agreed on.
+  case demotionTold
 }
 
 /// A replicated log in a simulated world: Raft (Ongaro and Ousterhout, 2014) with trial votes,

@@ -9,7 +9,7 @@ struct ClusterKeys: Sendable {
   static let countMax = 8
   static let proofBytes = 32
 
-  private let keys: [[UInt8]]
+  let keys: [[UInt8]]
 
   init(_ keys: [[UInt8]]) throws(LinkError) {
     try Self.check(keys)
@@ -42,7 +42,7 @@ struct ClusterKeys: Sendable {
     return isRight
   }
 
-  private static func code(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] {
+  static func code(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] {
     var code = [UInt8](repeating: 0, count: proofBytes)
     var length = UInt32(proofBytes)
     let made = unsafe HMAC(

@@ -26,6 +26,9 @@ extension LinkTable {
       unsafe state.pointee.isDirty = false
       guard unsafe state.pointee.isUp && !state.pointee.isBlocked else { continue }
       unsafe flush(state)
+      // What waited has gone, and nothing else may tell of the room that it leaves: the peer gives
+      // credit by the quarter only.
+      if unsafe !state.pointee.isBlocked { unsafe tellAwaited(state) }
     }
   }
 

@@ -12,7 +12,9 @@ final class TLSContext {
 
   private let context: OpaquePointer
 
-  init(_ options: TLSOptions) throws(LinkError) {
+  /// - Parameter asksAlways: false for the door, whose clients show a token instead, and for them,
+  ///   who need no certificate of their own.
+  init(_ options: TLSOptions, asksAlways: Bool = true) throws(LinkError) {
     guard let made = unsafe SSL_CTX_new(TLS_method()) else {
       throw LinkError("TLS is not to be had: \(TLSSession.lastProblem())")
     }
@@ -21,13 +23,15 @@ final class TLSContext {
     unsafe aloft__ssl_modes(made)
     // No resumption: each connection shows its certificates.
     _ = unsafe SSL_CTX_set_num_tickets(made, 0)
-    unsafe SSL_CTX_set_verify(made, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    let asks = asksAlways ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0
+    unsafe SSL_CTX_set_verify(made, SSL_VERIFY_PEER | asks, nil)
     let wire = [UInt8(Self.protocolName.count)] + Self.protocolName
     guard unsafe SSL_CTX_set_alpn_protos(made, wire, UInt32(wire.count)) == 0 else {
       throw LinkError("no ALPN here")
     }
     unsafe SSL_CTX_set_alpn_select_cb(made, selectProtocol, nil)
-    try unsafe Self.load(options, into: made)
+    if asksAlways || !options.certificate.isEmpty { try unsafe Self.load(options, into: made) }
+    try unsafe Self.loadAuthorities(options, into: made)
   }
 
   deinit { unsafe SSL_CTX_free(context) }
@@ -44,6 +48,11 @@ final class TLSContext {
     guard unsafe own.dropFirst().allSatisfy({ unsafe aloft__ssl_add_chain(context, $0) == 1 })
     else { throw LinkError("the certificate's chain is not usable: \(TLSSession.lastProblem())") }
     try unsafe loadKey(options.privateKey, into: context)
+  }
+
+  private static func loadAuthorities(
+    _ options: TLSOptions, into context: OpaquePointer
+  ) throws(LinkError) {
     let authorities = unsafe certificates(options.authorities)
     defer { unsafe free(authorities) }
     guard unsafe !authorities.isEmpty else {

@@ -196,17 +196,21 @@ package final class LinkTable: TurnEndHandler, @unchecked Sendable {
   /// A peer's life is over: what it still had to get is undelivered.
   func discard(_ peer: LinkPeer) {
     let state = unsafe peer.state
-    var undelivered = 0
-    unsafe state.pointee.out.forEach { _, stream in
+    var undelivered: [(stream: UInt16, messages: Int)] = []
+    unsafe state.pointee.out.forEach { number, stream in
+      var messages = 0
       while let waiting = unsafe stream.pointee.removeFirst() {
         MessageBlock.release(waiting.block)
-        undelivered += 1
+        messages += 1
       }
+      if messages > 0 { undelivered.append((number, messages)) }
     }
     byName[peer.name] = nil
     peers[Int(unsafe state.pointee.number)] = nil
     unsafe byNumber.pointee.set(state.pointee.number, nil)
     if unsafe byID[Int(peer.id.rawValue)] == state { unsafe byID[Int(peer.id.rawValue)] = nil }
-    if undelivered > 0 { unsafe client.undelivered(peer, messages: undelivered) }
+    for (stream, messages) in undelivered {
+      unsafe client.undelivered(peer, stream: stream, messages: messages)
+    }
   }
 }

@@ -1,11 +1,14 @@
-internal import AloftQueue
+public import AloftQueue
 
-/// A task that waits at a queue: for a message, or for room for its own.
+/// Somebody who waits at a queue: for a message, or for room for a message of its own. A task in
+/// Swift, a thread in C.
+///
+/// Open, and so public, for the reason that `ConnectionHandler` is.
 @safe
-final class QueueWaiter: @unchecked Sendable {
-  // @unchecked: the queue's lock guards everything.
+open class QueueWaiter: @unchecked Sendable {
+  // @unchecked: the queue's lock guards everything here; subclasses prove their own.
 
-  enum Outcome {
+  public enum Outcome: Sendable {
     /// With the message, for who waits for one.
     case served(MessageBlock?)
     case closed
@@ -14,19 +17,22 @@ final class QueueWaiter: @unchecked Sendable {
     /// Things have changed since its last try: it tries again.
     case again
 
-    var isAgain: Bool { if case .again = self { true } else { false } }
+    package var isAgain: Bool { if case .again = self { true } else { false } }
   }
 
   /// The message of who waits for room; its reference is the waiter's until it is in.
-  let block: MessageBlock?
-  var continuation: UnsafeContinuation<Outcome, Never>?
+  package let block: MessageBlock?
   /// What was decided before it came to wait.
   var early: Outcome?
   fileprivate(set) var isListed = false
   fileprivate var next: QueueWaiter?
   fileprivate weak var previous: QueueWaiter?
 
-  init(_ block: MessageBlock? = nil) { self.block = block }
+  public init(_ block: MessageBlock? = nil) { self.block = block }
+
+  /// Called once for each time that it was entered, by whoever serves it or has it leave, without
+  /// the queue's lock.
+  open func resume(_ outcome: Outcome) {}
 }
 
 /// Those who wait, in the order in which they came. Anyone can leave at once.
