@@ -68,7 +68,7 @@ extension ClusterSessions {
   func server(of id: SessionID) -> NodeID? {
     if let node = id.localNode { return node }
     guard let slot = id.slot else { return nil }
-    let owner = node.core.state.slots[slot]
+    let owner = owner.server(of: slot)
     return owner.rawValue == 0 ? nil : owner
   }
 
@@ -76,7 +76,7 @@ extension ClusterSessions {
     guard !hasStopped else { return ask.answer(SessionOutcome(.notAccepting), nil) }
     if ask.since == nil { ask.since = store.appliedIndex }
     guard let server = server(of: ask.id) else { return hold(ask, SessionOutcome(.notAccepting)) }
-    if server == node.core.identity.id { serve(ask) } else { pass(ask, to: server) }
+    if server == owner.identity.id { serve(ask) } else { pass(ask, to: server) }
   }
 
   private func serve(_ ask: SessionAsk) {
@@ -90,7 +90,7 @@ extension ClusterSessions {
       }
       if let outcome { came(outcome, nil, ask) }
     case .query(let query):
-      answer(query, ask.id, ask.principal, from: node.core.identity) { outcome, view in
+      answer(query, ask.id, ask.principal, from: owner.identity) { outcome, view in
         came(outcome, view, ask)
       }
     }
@@ -205,7 +205,7 @@ extension ClusterSessions {
         return reply(call, SessionOutcome(.malformed), nil)
       }
       let sender = NodeIdentity(
-        cluster: node.core.identity.cluster, id: peer.id, incarnation: peer.incarnation)
+        cluster: owner.identity.cluster, id: peer.id, incarnation: peer.incarnation)
       answer(query, id, principal, from: sender) { reply(call, $0, $1) }
     default: reply(call, SessionOutcome(.malformed), nil)
     }
@@ -234,7 +234,7 @@ extension ClusterSessions {
 
   /// Whether the lease still runs, by the clock and not by when this loop last looked: it may have
   /// been stopped for longer than that.
-  private func isInTime(_ now: UInt64) -> Bool { now < node.core.acceptsUntil }
+  private func isInTime(_ now: UInt64) -> Bool { now < acceptsUntil }
 
   /// The session's state, if it's this node's and may be told of now; else false, and `query` is
   /// the way. Nothing is allocated.

@@ -81,6 +81,11 @@ extension SessionOwner {
     }
   }
 
+  /// Whose slot it is, by the last change that was applied; 0 for nobody's.
+  package func server(of slot: Slot) -> NodeID {
+    NodeID(rawValue: store.fence.owners[Int(slot.rawValue)])
+  }
+
   package func isReady(_ slot: Slot) -> Bool { slots[slot] == .ready }
 
   /// A snapshot has replaced the store: ``clusterChanged(_:index:identity:now:)`` follows.
@@ -100,8 +105,10 @@ extension SessionOwner {
     bringOver(from: other)
     closeEntry()
     for index in entries.indices { refer(&entries[index]) }
-    // Those that the snapshot has were done, or refused: nobody knows.
-    let last = store.fence.shown(of: identity.id)
+    // Those that the snapshot has were done, or refused: nobody knows; nor of any, if this life was
+    // over before it.
+    let isOver = !store.fence.isCurrent(identity.id, identity.incarnation)
+    let last = isOver ? UInt64.max : store.fence.shown(of: identity.id)
     while let first = entries.first, first.sequence <= last { dropFirst(as: .uncertain) }
     for number in 0..<Slot.count {
       let slot = Slot(rawValue: UInt16(number))
