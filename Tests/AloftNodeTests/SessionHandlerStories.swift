@@ -15,13 +15,16 @@ struct SessionHandlerStories {
           await node.node.status()?.members.filter { $0.isVoter && $0.slots > 0 }.count == 3
         }
       }
-      let sessions = nodes[0].node.sessions
-      // Some are older than the handlers.
+      // Sessions are made where they are asked for. Some are older than the handlers.
       var made: [Session] = []
-      for number in 0..<15 { made.append(try await sessions.create(state: [UInt8(number)])) }
+      for number in 0..<15 {
+        made.append(try await nodes[number % 3].node.sessions.create(state: [UInt8(number)]))
+      }
       let books = nodes.map { _ in Book() }
       for (node, book) in zip(nodes, books) { await node.node.sessions.serve(book) }
-      for number in 15..<30 { made.append(try await sessions.create(state: [UInt8(number)])) }
+      for number in 15..<30 {
+        made.append(try await nodes[number % 3].node.sessions.create(state: [UInt8(number)]))
+      }
       let all = Set(made.map(\.id))
       try await eventually("all are started") {
         books.reduce(into: Set()) { $0.formUnion($1.running.keys) } == all
