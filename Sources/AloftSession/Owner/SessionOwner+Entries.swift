@@ -69,8 +69,8 @@ extension SessionOwner {
       let position = entries.firstIndex(where: { $0.sequence == sequence })
     else { return }
     switch verdict.kind {
-    // What it has come to comes by this node's own log. Of a copy that came after this life was over
-    // it isn't known whether there was another one before.
+    // What it has come to comes by this node's own log. Of a copy that came after this life was
+    // over it isn't known whether there was another one before.
     case .duplicate, .stale: return
     case .gap: return entryFailed(entries[0].sequence, now: now)
     case .applied, .malformed: break
