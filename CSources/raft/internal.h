@@ -24,6 +24,9 @@ enum {
   // A snapshot travels in parts, so many of them on their way.
   PART_BYTES = 256 << 10,
   PARTS_WINDOW = 4,
+  // When a leader is known to be dead, until the first voter stands, and between it and the next.
+  STAND_FIRST_MS = 10,
+  STAND_APART_MS = 40,
   // How long a snapshot's transfer may stand still, a change of members be tried again, and a
   // write finish before a stop gives it up.
   TRANSFER_STALL_MS = 5000,
@@ -44,6 +47,7 @@ enum request_kind {
   REQUEST_RECEIVE,
   REQUEST_SNAPSHOT,
   REQUEST_MET,
+  REQUEST_GONE,
 };
 struct request {
   uint8_t kind;
@@ -332,6 +336,7 @@ void aloft__raft_receive_now(aloft__raft *raft, uint8_t node, const uint8_t *byt
 
 // prompt.c: what can't wait for the next heartbeat.
 void aloft__raft_met(aloft__raft *raft, uint8_t node);
+void aloft__raft_gone(aloft__raft *raft, uint8_t node);
 void aloft__raft_deliver_result(aloft__raft *raft, uint8_t node, struct raft_message *message);
 void aloft__raft_tell_commit(aloft__raft *raft);
 

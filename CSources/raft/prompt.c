@@ -21,6 +21,28 @@ void aloft__raft_met(aloft__raft *r, uint8_t node) {
   beat(r);
 }
 
+// A leader's process is dead. libraft votes for nobody as long as it knows of a leader, and stands
+// itself after once to twice an election's time: so a new one would be there when the last of a
+// majority has waited for that. Voters stand by number, one after the other, lest they take each
+// other's votes; who can't win, for others have more, is followed by the next.
+void aloft__raft_gone(aloft__raft *r, uint8_t node) {
+  if (r->dead || r->stopping || !r->started || raft_state(&r->raft) != RAFT_FOLLOWER) { return; }
+  if (r->raft.follower_state.current_leader.id != node) { return; }
+  r->raft.follower_state.current_leader.id = 0;
+  unsigned before = 0;
+  const struct raft_configuration *c = &r->raft.configuration;
+  for (unsigned i = 0; i < c->n; i++) {
+    const struct raft_server *server = &c->servers[i];
+    bool votes = server->role == RAFT_VOTER && server->id != node;
+    if (votes && server->id < r->options.node) { before++; }
+  }
+  uint64_t waited = r->disk.time(&r->disk) - r->raft.election_timer_start;
+  uint64_t wanted = waited + STAND_FIRST_MS + (uint64_t)before * STAND_APART_MS;
+  if (wanted < r->raft.follower_state.randomized_election_timeout) {
+    r->raft.follower_state.randomized_election_timeout = (unsigned)wanted;
+  }
+}
+
 // A follower's word that it lacks what was sent to it builds upon: libraft goes back, but would
 // wait before it sends that. Each such word takes it further back, so there is an end to them.
 void aloft__raft_deliver_result(aloft__raft *r, uint8_t node, struct raft_message *message) {

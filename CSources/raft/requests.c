@@ -72,6 +72,10 @@ int aloft__raft_reach(aloft__raft *r, uint8_t node) {
   return push(r, &(struct request){.kind = REQUEST_MET, .node = node});
 }
 
+int aloft__raft_lost(aloft__raft *r, uint8_t node) {
+  return push(r, &(struct request){.kind = REQUEST_GONE, .node = node});
+}
+
 int aloft__raft_receive(aloft__raft *r, uint8_t node, const uint8_t *bytes, size_t length) {
   uint64_t waiting = atomic_load_explicit(&r->incoming_bytes, memory_order_relaxed);
   if (node == 0 || waiting + length > r->options.outgoing_bytes_max) { return -EAGAIN; }
@@ -281,6 +285,7 @@ static void serve_one(aloft__raft *r, struct request *request) {
   case REQUEST_CHANGE: aloft__raft_change_begin(r, request); break;
   case REQUEST_TRANSFER: transfer(r, request->node); break;
   case REQUEST_MET: aloft__raft_met(r, request->node); break;
+  case REQUEST_GONE: aloft__raft_gone(r, request->node); break;
   case REQUEST_SNAPSHOT:
     aloft__raft_snapshot_taken(r, request->token, request->bytes, request->length);
     break;

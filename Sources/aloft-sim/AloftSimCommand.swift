@@ -34,7 +34,16 @@ struct AloftSimCommand: ParsableCommand {
   @Option(help: "Sessions that clients use all the while; 0 for none.")
   var sessions = 0
 
-  @Option(help: "A fault put into the sessions: fenceUnchecked, servedTooEarly, ...")
+  @Option(help: "Who use them, each one thing at a time.")
+  var clients = 4
+
+  @Option(help: "How long a packet is on its way at most, in milliseconds.")
+  var delayMs = 2
+
+  @Option(
+    help: ArgumentHelp(
+      "A fault put into the sessions: "
+        + SessionFault.allCases.map(\.rawValue).joined(separator: ", ") + "."))
   var sessionFault: String?
 
   @Option(help: "Lines of the trace that are printed, the last ones.")
@@ -88,6 +97,11 @@ struct AloftSimCommand: ParsableCommand {
     options.events = events
     options.isTraced = self.seed != nil
     options.sessions = sessions
+    options.clients = clients
+    guard (1...1_000).contains(delayMs), clients > 0 else {
+      throw ValidationError("--delay-ms takes 1 to 1000, --clients 1 or more")
+    }
+    options.delay = 20_000...(delayMs * 1_000_000)
     if let sessionFault {
       guard let fault = SessionFault(rawValue: sessionFault) else {
         throw ValidationError("no such fault: \(sessionFault)")

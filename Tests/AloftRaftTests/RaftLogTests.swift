@@ -316,6 +316,26 @@ import Testing
     try world.finish()
   }
 
+  @Test("Where a leader is known to be dead, nobody waits for its silence")
+  func deadLeader() throws {
+    let world = try RaftWorld()
+    try world.form(3) {
+      $0.timing = RaftTiming(electionMilliseconds: 120_000, heartbeatMilliseconds: 30)
+    }
+    #expect(try world.outcome { $0.propose([1], token: $1) }?.isCommitted == true)
+    let old = try #require(try world.on { world.leader }).node
+    try world.stop(old)
+    // Who isn't the leader is no loss.
+    let others = ([1, 2, 3] as [UInt8]).filter { $0 != old }
+    try world.on {
+      for node in others { world.members[node]?.log?.isGone(NodeID(rawValue: 9)) }
+      for node in others { world.members[node]?.log?.isGone(NodeID(rawValue: old)) }
+    }
+    try #require(world.until { world.leader.map { $0.node != old } ?? false })
+    #expect(try world.outcome { $0.propose([2], token: $1) }?.isCommitted == true)
+    try world.finish()
+  }
+
   @Test("A leader cut off stops serving; what it had taken is unknown, and may not be lost twice")
   func cutOff() throws {
     let world = try RaftWorld()

@@ -136,12 +136,11 @@ private final class SessionReads: @unchecked Sendable {
   private func goOn() {
     var (good, bytes) = (0, 0)
     let end = min(count, index + Self.inTurn)
-    for index in index..<end {
-      sessions.read(ids[index &* 7_919 % ids.count]) { state, _, failure in
-        if failure == nil { good += 1 }
-        bytes &+= state.byteCount
-      }
+    let take = { (state: RawSpan, _: UInt64, failure: SessionFailure?) in
+      if failure == nil { good += 1 }
+      bytes &+= state.byteCount
     }
+    for index in index..<end { sessions.read(ids[index &* 7_919 % ids.count], take) }
     self.good += good
     self.bytes &+= bytes
     index = end

@@ -111,6 +111,8 @@ int aloft__raft_transfer(aloft__raft *raft, uint8_t node);
 int aloft__raft_receive(aloft__raft *raft, uint8_t node, const uint8_t *bytes, size_t length);
 // There is a way to this node again: what a leader has for it is sent at once.
 int aloft__raft_reach(aloft__raft *raft, uint8_t node);
+// The process of this node is dead: if it led, its silence isn't waited for.
+int aloft__raft_lost(aloft__raft *raft, uint8_t node);
 // The answer to SNAPSHOT; null when none can be made now.
 int aloft__raft_snapshot(
     aloft__raft *raft, uint64_t index, const uint8_t *bytes, size_t length);

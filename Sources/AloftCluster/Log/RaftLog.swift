@@ -108,6 +108,12 @@ package final class RaftLog: ReplicatedLog, @unchecked Sendable {
     _ = unsafe aloft__raft_reach(raft, node.rawValue)
   }
 
+  /// The process of a node is dead: if it led, another is elected at once.
+  package func isGone(_ node: NodeID) {
+    guard let raft = unsafe raft else { return }
+    _ = unsafe aloft__raft_lost(raft, node.rawValue)
+  }
+
   package func receive(from node: NodeID, message: UnsafeRawBufferPointer) {
     guard let raft = unsafe raft else { return }
     let bytes = unsafe message.assumingMemoryBound(to: UInt8.self)

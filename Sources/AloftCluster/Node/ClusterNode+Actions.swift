@@ -121,8 +121,10 @@ extension ClusterNode {
     let probe = Probe(loop, address) { [self] probe, result in
       guard probes.removeValue(forKey: ObjectIdentifier(probe)) != nil else { return }
       happened(.probed(id, incarnation, result))
-      // That process serves nobody any more, whatever lease it had.
-      if result == .refused { sessions.isGone(id, incarnation) }
+      guard result == .refused, !isStopped else { return }
+      // That process leads and serves nobody any more, whatever lease it had.
+      log?.isGone(id)
+      sessions.isGone(id, incarnation)
     }
     probes[ObjectIdentifier(probe)] = probe
     probe.begin()

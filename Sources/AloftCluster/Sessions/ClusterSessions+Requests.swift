@@ -12,13 +12,21 @@ extension ClusterSessions {
   ///
   /// While nobody may answer (a failover, a node that is cut off) it waits. Without a key it is not
   /// repeated when it may have been done; `uncertain` is the answer then.
+  ///
+  /// `since`: of a write that may have been done before, what had been applied at the node where it
+  /// was asked for first, or before that.
   package func write(
-    _ request: SessionRequest, deadline: UInt64, _ answer: @escaping (SessionOutcome) -> Void
+    _ request: SessionRequest, deadline: UInt64, repeatedSince since: UInt64? = nil,
+    _ answer: @escaping (SessionOutcome) -> Void
   ) {
-    ask(
-      SessionAsk(request.id, request.principal, .write(request), deadline: deadline) { outcome, _ in
-        answer(outcome)
-      })
+    let asked = SessionAsk(
+      request.id, request.principal, .write(request), deadline: deadline
+    ) { outcome, _ in answer(outcome) }
+    if let since {
+      asked.since = since
+      asked.lastOutcome = SessionOutcome(.uncertain)
+    }
+    ask(asked)
   }
 
   /// A question to whoever owns the session. With an answer that is `done` comes the session, good
@@ -30,9 +38,12 @@ extension ClusterSessions {
     ask(SessionAsk(id, principal, .query(query), deadline: deadline, answer))
   }
 
-  /// A number for a session that is yet to be created: of the node that has fewest.
-  package func mint() -> SessionID? {
-    owner.mint(high: random(), low: random())
+  /// A number for a session that is yet to be created: of the node that has fewest, or for this
+  /// node's memory alone.
+  package func mint(isLocal: Bool = false) -> SessionID? {
+    if !isLocal { return owner.mint(high: random(), low: random()) }
+    let node = node.core.identity.id
+    return node.rawValue == 0 ? nil : SessionID(high: random(), low: random(), localTo: node)
   }
 
   /// A key for a write: another one each time, and nobody else's.
@@ -57,7 +68,7 @@ extension ClusterSessions {
   func server(of id: SessionID) -> NodeID? {
     if let node = id.localNode { return node }
     guard let slot = id.slot else { return nil }
-    let owner = node.core.state.slots[slot]
+    let owner = owner.server(of: slot)
     return owner.rawValue == 0 ? nil : owner
   }
 
@@ -65,7 +76,7 @@ extension ClusterSessions {
     guard !hasStopped else { return ask.answer(SessionOutcome(.notAccepting), nil) }
     if ask.since == nil { ask.since = store.appliedIndex }
     guard let server = server(of: ask.id) else { return hold(ask, SessionOutcome(.notAccepting)) }
-    if server == node.core.identity.id { serve(ask) } else { pass(ask, to: server) }
+    if server == owner.identity.id { serve(ask) } else { pass(ask, to: server) }
   }
 
   private func serve(_ ask: SessionAsk) {
@@ -79,7 +90,7 @@ extension ClusterSessions {
       }
       if let outcome { came(outcome, nil, ask) }
     case .query(let query):
-      answer(query, ask.id, ask.principal, from: node.core.identity) { outcome, view in
+      answer(query, ask.id, ask.principal, from: owner.identity) { outcome, view in
         came(outcome, view, ask)
       }
     }
@@ -194,7 +205,7 @@ extension ClusterSessions {
         return reply(call, SessionOutcome(.malformed), nil)
       }
       let sender = NodeIdentity(
-        cluster: node.core.identity.cluster, id: peer.id, incarnation: peer.incarnation)
+        cluster: owner.identity.cluster, id: peer.id, incarnation: peer.incarnation)
       answer(query, id, principal, from: sender) { reply(call, $0, $1) }
     default: reply(call, SessionOutcome(.malformed), nil)
     }
@@ -223,7 +234,7 @@ extension ClusterSessions {
 
   /// Whether the lease still runs, by the clock and not by when this loop last looked: it may have
   /// been stopped for longer than that.
-  private func isInTime(_ now: UInt64) -> Bool { now < node.core.acceptsUntil }
+  private func isInTime(_ now: UInt64) -> Bool { now < acceptsUntil }
 
   /// The session's state, if it's this node's and may be told of now; else false, and `query` is
   /// the way. Nothing is allocated.

@@ -9,8 +9,9 @@ import AloftSession
 extension ClusterSessions {
   private static let version: UInt8 = 1
   private static let headBytes = 24
-  /// Bytes written out between two turns of the loop.
-  private static let pieceBytes = 256 << 10
+  /// Bytes written out between two turns of the loop: half a millisecond's, with memory that is
+  /// used for the first time.
+  private static let pieceBytes = 128 << 10
 
   /// A snapshot that is being written.
   struct SnapshotWriter {

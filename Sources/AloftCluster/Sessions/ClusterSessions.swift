@@ -34,6 +34,9 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   var askers: [Asker?] = []
   var freeAskers: [Int] = []
 
+  /// As of the core's last event. To ask the core itself costs a copy of it.
+  var acceptsUntil: UInt64 = 0
+
   // Entries on their way.
   var lastVerdict: SessionVerdict?
   /// Entries of other nodes that this node has proposed, by token.
@@ -95,6 +98,7 @@ package final class ClusterSessions: TurnEndHandler, @unchecked Sendable {
   /// Something may have changed in the core: after each of its events.
   func coreChanged() {
     let core = node.core
+    acceptsUntil = core.acceptsUntil
     let isAccepting = core.isAccepting
     if owner.isAccepting != isAccepting {
       owner.isAccepting = isAccepting

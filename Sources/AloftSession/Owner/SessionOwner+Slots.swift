@@ -81,6 +81,11 @@ extension SessionOwner {
     }
   }
 
+  /// Whose slot it is, by the last change that was applied; 0 for nobody's.
+  package func server(of slot: Slot) -> NodeID {
+    NodeID(rawValue: store.fence.owners[Int(slot.rawValue)])
+  }
+
   package func isReady(_ slot: Slot) -> Bool { slots[slot] == .ready }
 
   /// A snapshot has replaced the store: ``clusterChanged(_:index:identity:now:)`` follows.

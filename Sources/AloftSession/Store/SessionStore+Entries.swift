@@ -69,12 +69,26 @@ extension SessionStore {
   }
 
   /// Whether it has as many operations as it says, and nothing else.
-  @inline(__always)
+  ///
+  /// On the way it looks at their sessions: what of these is in no cache comes for several at a
+  /// time here, and would be waited for one after the other when they are changed.
   private func isWhole(_ start: RawReader, _ header: SessionEntryHeader) -> Bool {
     guard header.operations < 1 << Self.versionShift else { return false }
     var reader = start
-    for _ in 0..<header.operations where (try? OperationView(&reader)) == nil { return false }
+    var seen: UInt8 = 0
+    for _ in 0..<header.operations {
+      guard let view = try? OperationView(&reader) else { return false }
+      seen ^= firstByte(number(of: view.head.id))
+    }
+    glance = seen
     return reader.remaining == 0
+  }
+
+  /// Of its name and state; of one that isn't there, nothing.
+  @inline(__always)
+  private func firstByte(_ number: UInt32) -> UInt8 {
+    guard number != 0, let block = unsafe records[number].block else { return 0 }
+    return unsafe block.load(as: UInt8.self)
   }
 
   /// The cluster is now this, since the entry of this index.

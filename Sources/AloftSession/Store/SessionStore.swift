@@ -39,6 +39,8 @@ package final class SessionStore {
   package internal(set) var tombstones = 0
   /// Entries that made no sense.
   package internal(set) var malformed: UInt64 = 0
+  /// What was seen of sessions that are about to be changed; nobody asks for it.
+  var glance: UInt8 = 0
   /// Sessions that somebody at this node may be waiting to hear of.
   package var watched = WatchedSessions()
   /// Of this node's own sessions, the last version that was given.

@@ -8,6 +8,8 @@ package struct ClusterSimOptions: Sendable {
   package var faults: Set<SeededFault> = []
   /// Sessions that clients use all the while; 0 for none.
   package var sessions = 0
+  /// Who use them, each one thing at a time.
+  package var clients = 4
   package var sessionFaults: Set<SessionFault> = []
   /// Of a packet, in percent.
   package var loss = 1

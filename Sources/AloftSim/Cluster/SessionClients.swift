@@ -36,7 +36,6 @@ struct SimSessionClients {
 }
 
 extension ClusterSim {
-  private static let clientCount = 4
   /// After so long without an answer a client asks again.
   private static let patience = 300_000_000
 
@@ -48,7 +47,7 @@ extension ClusterSim {
         slot: Slot(rawValue: UInt16(random.below(Slot.count))))
       clients.sessions.append(SimSessionClients.Session(id: id))
     }
-    for client in 0..<Self.clientCount {
+    for client in 0..<options.clients {
       clients.clients.append(SimSessionClients.Client())
       later(.session(.begin(client: client)), 50_000_000...300_000_000)
     }
