@@ -94,7 +94,7 @@ struct SessionChaos {
       let before = account.operations
       try goesOn(cluster, from: before, done, last, &broken)
       if !broken.isEmpty { break }
-      if done % 20 == 0 || done == faults { tell("\(done) faults: \(account.text)") }
+      if done < faults, done % 20 == 0 { tell("\(done) faults: \(account.text)") }
     }
     account = try Account(
       try cluster.client.order("judge", "judged", within: .seconds(120)))
