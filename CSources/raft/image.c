@@ -1,5 +1,5 @@
-// A snapshot that home puts together piece by piece, in the very memory that libraft writes it from:
-// so that no one step of it takes long, however large it is.
+// A snapshot that home puts together piece by piece, in the very memory that libraft writes it
+// from: so that no one step of it takes long, however large it is.
 #include <stdlib.h>
 #include <string.h>
 

@@ -70,8 +70,8 @@ extension SessionStore {
 
   /// Whether it has as many operations as it says, and nothing else.
   ///
-  /// On the way it looks at their sessions: what of these is in no cache comes for several at a time
-  /// here, and would be waited for one after the other when they are changed.
+  /// On the way it looks at their sessions: what of these is in no cache comes for several at a
+  /// time here, and would be waited for one after the other when they are changed.
   private func isWhole(_ start: RawReader, _ header: SessionEntryHeader) -> Bool {
     guard header.operations < 1 << Self.versionShift else { return false }
     var reader = start
