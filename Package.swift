@@ -255,6 +255,11 @@ let package = Package(
       name: "example-counter", dependencies: ["Aloft", "AloftDistributed", "AloftNode"],
       path: "Benchmarks/example-counter", swiftSettings: strict),
 
+    // A session that outlives its process, and its client.
+    .executableTarget(
+      name: "example-session", dependencies: ["Aloft", "AloftNode", "AloftSessionClient"],
+      path: "Benchmarks/example-session", swiftSettings: strict),
+
     // Tests.
     .target(
       name: "ModelFibers", path: "Tests/ModelFibers", publicHeadersPath: "include",
@@ -302,7 +307,8 @@ let package = Package(
       name: "AloftTests", dependencies: ["Aloft", "Histories", "process-worker"],
       swiftSettings: tested),
     .testTarget(
-      name: "AloftNodeTests", dependencies: ["Aloft", "AloftNode", "aloft-node"],
+      name: "AloftNodeTests",
+      dependencies: ["Aloft", "AloftNode", "AloftSessionClient", "aloft-node"],
       swiftSettings: tested),
     .testTarget(
       name: "AloftOperationsTests", dependencies: ["Aloft", "AloftNode", "AloftOperations"],

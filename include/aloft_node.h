@@ -163,6 +163,16 @@ typedef struct aloft_node_callbacks {
   // The last call: the data directory is free. status is 0 when the node was stopped or has left,
   // ALOFT_ETIMEDOUT when it was not let in in time, or ALOFT_ENODE.
   void (*on_stopped)(aloft_node *node, int status, void *context);
+  // Another node has sent a message on a channel, or, with aloft_node_write, bytes of a stream.
+  // `data` [in] is good until the call returns. NULL: what comes is dropped.
+  void (*on_message)(aloft_node *node, uint32_t from, uint32_t channel, const void *data,
+                     size_t length, void *context);
+  // There is room on a channel to a node on which there was none. `flags` are those of the send.
+  void (*on_channel_writable)(aloft_node *node, uint32_t to, uint32_t channel, uint32_t flags,
+                              void *context);
+  // So many acknowledged messages won't arrive: the life of the node that they were for is over.
+  void (*on_undelivered)(aloft_node *node, uint32_t to, uint32_t channel, uint32_t count,
+                         void *context);
 } aloft_node_callbacks;
 
 // ---------------------------------------------------------------------------------------------
@@ -366,6 +376,46 @@ ALOFT_EXPORT int aloft_node_reply(aloft_node *node, aloft_request request, const
 // Parameters, threads and errors as aloft_node_reply; also ALOFT_EINVAL (another code).
 ALOFT_EXPORT int aloft_node_refuse(aloft_node *node, aloft_request request, uint32_t code,
                                    const void *data, size_t length);
+
+// ---------------------------------------------------------------------------------------------
+// Channels: messages and bytes from node to node, in order on each of 256
+
+enum {
+  // Kept until the other node has it, sent again by the next link, and told of once; lost only with
+  // the life of either node, of which on_undelivered tells. Taken while there is no link, too.
+  // Without it a message may be lost with its link, and is never told of twice.
+  ALOFT_SEND_ACKNOWLEDGED = 1 << 0,
+};
+
+// Sends a message to another node.
+//   to       its number
+//   channel  0 to 255; those with ALOFT_SEND_ACKNOWLEDGED have an order of their own
+//   flags    0 or ALOFT_SEND_ACKNOWLEDGED
+//   data     [in] `length` bytes, up to 64 MiB; NULL only if `length` is 0
+//   done     elsewhere than on the node's loop: NULL, or called exactly once when 0 was returned,
+//            on the node's loop, with what is an error there. On the node's loop it is not called.
+//   context  kept for `done`
+// Thread: any. On the node's loop the bytes go straight to the link; elsewhere they are copied.
+// Errors: ALOFT_EINVAL, ALOFT_EAGAIN (elsewhere: its loop's inbox is full), ALOFT_ECLOSED,
+// ALOFT_ESHUTDOWN; on the node's loop also ALOFT_EAGAIN (no room: on_channel_writable follows),
+// ALOFT_ENOLINK and ALOFT_EMSGSIZE.
+ALOFT_EXPORT int aloft_node_send(aloft_node *node, uint32_t to, uint32_t channel, uint32_t flags,
+                                 const void *data, size_t length, aloft_task done, void *context);
+
+// Sends a message, at most once, to all nodes that this one has a link to and room for.
+//   taken  [out] or NULL: how many that were
+// Thread: the node's loop. Errors: ALOFT_EINVAL, ALOFT_EMSGSIZE, ALOFT_ECLOSED,
+// ALOFT_EWRONGTHREAD.
+ALOFT_EXPORT int aloft_node_broadcast(aloft_node *node, uint32_t channel, const void *data,
+                                      size_t length, uint32_t *taken);
+
+// Writes bytes of a stream: they arrive in order, in pieces of any length.
+//   taken  [out] how many of them were; fewer than `length` when there is no room for more, and
+//          then on_channel_writable follows
+// Thread: the node's loop. Errors: ALOFT_EINVAL, ALOFT_ENOLINK, ALOFT_ECLOSED,
+// ALOFT_EWRONGTHREAD.
+ALOFT_EXPORT int aloft_node_write(aloft_node *node, uint32_t to, uint32_t channel,
+                                  const void *data, size_t length, size_t *taken);
 
 // ---------------------------------------------------------------------------------------------
 // Sessions

@@ -104,7 +104,7 @@ public final class Queue: Sendable {
   /// How many messages are inside, as of a moment ago.
   public var count: Int { core.statistics.depth }
 
-  /// Exact counts; see ``QueueStatistics``. The age of the oldest message isn't among them: whoever
+  /// Exact counts; see `QueueStatistics`. The age of the oldest message isn't among them: whoever
   /// looked at a message in here would race with whoever takes it.
   public var statistics: QueueStatistics { core.statistics }
   /// How many tasks wait for a message, and how many for room.

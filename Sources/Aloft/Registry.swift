@@ -24,7 +24,7 @@ internal import AloftUV
 /// threads see in one order. **Cost**: O(1); a look-up some 30 ns with up to 100,000 names, and 60
 /// bytes a name of 24 beside the name.
 ///
-/// The tables are those of ``NameTable``'s sources (CLHT, 2015; DLHT, 2024; linear hashing, 1980);
+/// The tables are those of `NameTable`'s sources (CLHT, 2015; DLHT, 2024; linear hashing, 1980);
 /// that no name outlives its owner is shown in `docs/ARCHITECTURE.md`.
 public struct Registry: Sendable {
   let names: Names

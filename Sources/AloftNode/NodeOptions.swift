@@ -39,6 +39,21 @@ public struct NodeOptions: Sendable {
   /// Bytes of disk space that are kept back: with less than that nothing more is taken in.
   public var diskReserve: UInt64 = 32 << 20
 
+  /// What one principal may have of the cluster's sessions and of this node's clients.
+  public var principalLimits = PrincipalLimits()
+
+  /// Limits of one principal's. They are this node's: all nodes should have the same.
+  public struct PrincipalLimits: Sendable, Hashable {
+    /// Sessions, those too that were closed less than half a minute ago.
+    public var sessions = 1 << 20
+    /// Bytes of states, names and events.
+    public var bytes = 1 << 30
+    /// Connections of clients to this node.
+    public var clients = 1 << 17
+
+    public init() {}
+  }
+
   public init(name: String, keys: [[UInt8]], data: String) {
     self.name = name
     self.keys = keys
@@ -82,6 +97,9 @@ public struct NodeOptions: Sendable {
       name: name, listen: listen.engineAddress, keys: keys, directory: data)
     inner.cluster = cluster
     inner.advertise = advertise?.engineAddress
+    inner.sessionLimits.sessionsPerPrincipalMax = principalLimits.sessions
+    inner.sessionLimits.bytesPerPrincipalMax = principalLimits.bytes
+    inner.door.perPrincipalMax = principalLimits.clients
     inner.sessionListen = sessionListen?.engineAddress
     inner.seeds = seeds.map(\.engineAddress)
     inner.zone = zone

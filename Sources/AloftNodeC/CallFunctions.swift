@@ -10,14 +10,14 @@ import Synchronization
 /// The longest message of a link.
 private let bytesMax: UInt = 64 << 20
 
-private func bytes(
+func readBytes(
   _ data: UnsafeRawPointer?, _ length: Int
 ) throws(Failure) -> UnsafeRawBufferPointer {
   guard unsafe data != nil || length == 0 else { throw .null("data") }
   guard UInt(bitPattern: length) <= bytesMax else {
     throw Failure(
       Code.messageSize,
-      "\(UInt(bitPattern: length)) bytes are above the limit of \(bytesMax) for a call")
+      "\(UInt(bitPattern: length)) bytes are above the limit of \(bytesMax) for a message")
   }
   return unsafe UnsafeRawBufferPointer(start: data, count: length)
 }
@@ -71,7 +71,7 @@ extension ClusterHandle {
 }
 
 extension Failure {
-  fileprivate static func noLink(_ id: NodeID) -> Failure {
+  static func noLink(_ id: NodeID) -> Failure {
     Failure(Code.noLink, "there is no link to node \(id.rawValue)")
   }
 }
@@ -85,7 +85,7 @@ public func aloft_node_call(
   reporting { () throws(Failure) in
     let handle = unsafe try ClusterHandle.of(node)
     guard unsafe answered != nil else { throw .null("answered") }
-    let bytes = unsafe try bytes(data, length)
+    let bytes = unsafe try readBytes(data, length)
     // No node has the number 0.
     let id = NodeID(rawValue: UInt8(exactly: to) ?? 0)
     let limit = timeout_ms == 0 ? 5_000 : timeout_ms
@@ -119,7 +119,7 @@ public func aloft_node_call(
 
 extension [UInt8] {
   /// `withUnsafeBytes` with typed errors.
-  fileprivate func with(
+  func with(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
   ) throws(Failure) {
     var failure: Failure?
@@ -157,7 +157,7 @@ private func answering(
 ) -> Int32 {
   reporting { () throws(Failure) in
     let handle = unsafe try ClusterHandle.of(node)
-    let bytes = unsafe try bytes(data, length)
+    let bytes = unsafe try readBytes(data, length)
     if handle.isHere {
       unsafe try handle.answer(request.call, code: code, bytes)
       return Code.success

@@ -13,7 +13,7 @@ final class ClusterHandle: @unchecked Sendable {
   private unowned let runtime: Runtime
   private var listener = 0
   private var doorListener: Int?
-  private let callbacks: NodeCallbacks
+  let callbacks: NodeCallbacks
   let owners = SlotOwners()
   /// Written before the application has the pointer.
   private(set) var address = ""
@@ -46,7 +46,7 @@ final class ClusterHandle: @unchecked Sendable {
     unsafe OpaquePointer(Unmanaged.passRetained(self).toOpaque())
   }
 
-  private var pointer: OpaquePointer {
+  var pointer: OpaquePointer {
     unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque())
   }
 
@@ -77,6 +77,7 @@ final class ClusterHandle: @unchecked Sendable {
     address = node.address.description
     owners.set(node.core.state.slots)
     node.onEvent = { [self] event in happened(event) }
+    node.channelTaker = self
     if callbacks.servesCalls {
       unsafe node.onCall = { [self] call, bytes in
         // Other kinds are for what a Swift node has beyond this one.
@@ -138,6 +139,7 @@ final class ClusterHandle: @unchecked Sendable {
 
   private func didStop() {
     guard node != nil else { return }
+    node?.channelTaker = nil
     node = nil
     let (left, called) = (leaving, calls)
     leaving = []

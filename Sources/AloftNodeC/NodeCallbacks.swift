@@ -48,6 +48,23 @@ struct NodeCallbacks: @unchecked Sendable {
     unsafe callbacks.on_call_cancelled?(node, aloft_request(words: call.words), context)
   }
 
+  func message(
+    _ node: OpaquePointer, from id: NodeID, channel: UInt8, _ bytes: UnsafeRawBufferPointer
+  ) {
+    unsafe callbacks.on_message?(
+      node, UInt32(id.rawValue), UInt32(channel), bytes.baseAddress, bytes.count, context)
+  }
+
+  func writable(_ node: OpaquePointer, to id: NodeID, channel: UInt8, flags: UInt32) {
+    unsafe callbacks.on_channel_writable?(
+      node, UInt32(id.rawValue), UInt32(channel), flags, context)
+  }
+
+  func undelivered(_ node: OpaquePointer, to id: NodeID, channel: UInt8, count: Int) {
+    unsafe callbacks.on_undelivered?(
+      node, UInt32(id.rawValue), UInt32(channel), UInt32(clamping: count), context)
+  }
+
   func stopped(_ node: OpaquePointer, _ failure: Failure?) {
     let status = failure?.report() ?? Code.success
     unsafe callbacks.on_stopped?(node, status, context)

@@ -74,10 +74,17 @@ public func aloft_session_create(
 ) -> Int32 {
   reporting { () throws(Failure) in
     let name = unsafe try AloftNodeC.name(name)
+    let options = unsafe try readOptions(options)
+    let isLocal = options.durability == .local
+    guard !isLocal || name.isEmpty else {
+      throw Failure(Code.invalid, "a session in the memory of one node alone has no name")
+    }
     let operation = SessionOperation.create(
-      unsafe try readOptions(options), name: name, state: unsafe try bytes(state, length))
+      options, name: name, state: unsafe try bytes(state, length))
     return unsafe try asking(sessions, done, context) { handle, access, owed in
-      access.newID(name: name, milliseconds: handle.milliseconds) { outcome, id in
+      access.newID(
+        name: name, isLocal: isLocal, milliseconds: handle.milliseconds
+      ) { outcome, id in
         guard outcome.isDone else { return handle.tell(owed, outcome, id: "") }
         access.write(
           id, operation, key: .random(in: 1...UInt64.max), expected: nil,
@@ -127,7 +134,7 @@ public func aloft_session_find(
     let name = unsafe try AloftNodeC.name(name)
     guard !name.isEmpty else { throw Failure(Code.invalid, "name is empty, or NULL") }
     return unsafe try asking(sessions, done, context) { handle, access, owed in
-      access.newID(name: name, milliseconds: handle.milliseconds) {
+      access.newID(name: name, isLocal: false, milliseconds: handle.milliseconds) {
         handle.tell(owed, $0, id: $1)
       }
     }

@@ -26,7 +26,8 @@ import Synchronization
 /// ``SessionFailure``: `notAccepting` if it was certainly not done, `uncertain` if nobody knows.
 ///
 /// A session that several clients write to at a time should keep more keys
-/// (`SessionOptions.keysMax`), for a write is done once only while its key is among them.
+/// (`SessionOptions.keysMax`): one that may have forgotten a write's key answers `uncertain` when
+/// that is repeated, for it can't know.
 ///
 /// **Threads**: any. One client has one connection, shared by all of its sessions.
 public final class SessionClient: Sendable {
@@ -126,7 +127,10 @@ public final class SessionClient: Sendable {
   private func became(_ inner: ClientState) {
     let state = State(inner)
     for continuation in watchers.withLock({ Array($0.values) }) { continuation.yield(state) }
-    guard case .closed = state else { return }
+    switch state {
+    case .closed, .failed: break
+    case .connecting, .connected, .resuming: return
+    }
     for continuation in watchers.withLock({ Array($0.values) }) { continuation.finish() }
   }
 
@@ -197,7 +201,8 @@ public final class SessionClient: Sendable {
     var options = options
     if let idleTimeout { options.idleTimeoutMs = idleTimeout.milliseconds }
     let name = name.map { Array($0.utf8) } ?? []
-    let session = ClientSession(id: try await newID(name), client: self)
+    let isLocal = options.durability == .local
+    let session = ClientSession(id: try await newID(name, isLocal: isLocal), client: self)
     try await session.write(.create(options, name: name, state: state))
     return session
   }
@@ -220,11 +225,14 @@ public final class SessionClient: Sendable {
     try await resume(newID(Array(name.utf8)))
   }
 
-  private func newID(_ name: [UInt8]) async throws -> String {
+  private func newID(_ name: [UInt8], isLocal: Bool = false) async throws -> String {
     guard name.count <= 255 else { throw SessionFailure(.invalid, "a name has 255 bytes at most") }
+    guard !isLocal || name.isEmpty else {
+      throw SessionFailure(.invalid, "a session in the memory of one node alone has no name")
+    }
     let milliseconds = patience
     let answer: (SessionOutcome, String) = await onLoop(otherwise: (Self.over, "")) { core, owed in
-      core.newID(name: name, milliseconds: milliseconds) { owed.tell(($0, $1)) }
+      core.newID(name: name, isLocal: isLocal, milliseconds: milliseconds) { owed.tell(($0, $1)) }
     }
     if let failure = SessionFailure(answer.0) { throw failure }
     return answer.1

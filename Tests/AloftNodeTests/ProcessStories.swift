@@ -1,3 +1,5 @@
+import Aloft
+import AloftSessionClient
 import Foundation
 import Testing
 
@@ -48,6 +50,38 @@ struct ProcessStories {
     #expect(a.up == ["a", "b", "c"])
   }
 
+  @Test("A client with a token of the command goes on when the process that it is at is killed")
+  func clients() async throws {
+    let files = try NodeFiles()
+    let listen = ["--session-listen", "127.0.0.1:0"]
+    let a = try NodeProgram("a", files, seeds: [], listen)
+    let b = try NodeProgram("b", files, seeds: [a.address], listen)
+    let c = try NodeProgram("c", files, seeds: [a.address], listen)
+    try await eventually("three vote") { a.voters == ["a", "b", "c"] }
+    let token = try NodeProgram.token(for: "alice", files)
+    let runtime = try Runtime(.init(eventLoops: 1))
+    let addresses = try [c, a, b].map { try #require($0.door.flatMap { SocketAddress(text: $0) }) }
+    var options = SessionClientOptions(addresses: [addresses[0]], token: token)
+    options.patience = .seconds(60)
+    let client = try await SessionClient.connect(runtime, options, within: .seconds(30))
+    let session = try await client.create(state: [1])
+    options.addresses = addresses
+    let other = try await SessionClient.connect(runtime, options, within: .seconds(30))
+    let same = other.session(session.id)
+    async let written: Void = {
+      for number in 2..<60 { try await same.append([UInt8(number)]) }
+    }()
+    try await eventually("writes are under way") {
+      (try? await session.read().state.count > 3) == true
+    }
+    c.kill(SIGKILL)
+    try await written
+    #expect(try await same.read().state == Array(1..<60))
+    await client.close()
+    await other.close()
+    await runtime.shutdown(within: .seconds(1))
+  }
+
   @Test(
     "One whose directory another has, whose key is short, or that names nobody, says what to do")
   func complaints() throws {
@@ -89,6 +123,8 @@ final class NodeProgram: @unchecked Sendable {
   private let files: NodeFiles
   private let name: String
   let address: String
+  /// Where it listens for clients of sessions, if it was told to.
+  let door: String?
 
   static var program: URL {
     Bundle.main.executableURL!.deletingLastPathComponent().appendingPathComponent("aloft-node")
@@ -108,20 +144,25 @@ final class NodeProgram: @unchecked Sendable {
     return (process, output)
   }
 
-  init(_ name: String, _ files: NodeFiles, seeds: [String]) throws {
+  init(_ name: String, _ files: NodeFiles, seeds: [String], _ more: [String] = []) throws {
     let (process, output) = Self.make(name, files, seeds: seeds)
+    process.arguments? += more
     self.process = process
     self.files = files
     self.name = name
     try process.run()
     var text = ""
-    var found: String?
-    while found == nil {
+    func line(_ head: String) -> String? {
+      // Whole lines alone.
+      text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        .first { $0.hasPrefix(head) }?.split(separator: " ").last.map(String.init)
+    }
+    var (found, door): (String?, String?)
+    while found == nil || door == nil && more.contains("--session-listen") {
       let chunk = output.fileHandleForReading.availableData
       if chunk.isEmpty { break }
       text += String(decoding: chunk, as: UTF8.self)
-      found = text.split(separator: "\n").first { $0.hasPrefix("member ") }?
-        .split(separator: " ").last.map(String.init)
+      (found, door) = (line("member "), line("sessions at "))
     }
     // What it says later is read and thrown away, so that it never waits for us.
     output.fileHandleForReading.readabilityHandler = { _ = $0.availableData }
@@ -130,6 +171,7 @@ final class NodeProgram: @unchecked Sendable {
       throw NodeTestError("\(name) said: \(text)")
     }
     address = found
+    self.door = door
   }
 
   /// One that should not start: its status, and what it said.
@@ -148,6 +190,18 @@ final class NodeProgram: @unchecked Sendable {
   deinit {
     if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
+  }
+
+  /// A client's token, by the program's own command.
+  static func token(for principal: String, _ files: NodeFiles) throws -> String {
+    let (process, output) = (Process(), Pipe())
+    process.executableURL = program
+    process.arguments = ["token", "--principal", principal, "--key-file", files.keyPath]
+    process.standardOutput = output
+    try process.run()
+    let text = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   var isRunning: Bool { process.isRunning }
@@ -175,9 +229,15 @@ final class NodeProgram: @unchecked Sendable {
   }
 
   /// Names of the members that are up, as this node knows them.
-  var up: Set<String> {
+  var up: Set<String> { names(2, "up") }
+
+  /// Names of those that vote.
+  var voters: Set<String> { names(3, "yes") }
+
+  /// Names of members in whose row that column has that word.
+  private func names(_ column: Int, _ word: String) -> Set<String> {
     guard let text = try? ask("members") else { return [] }
     let rows = text.split(separator: "\n").dropFirst().map { $0.split(separator: " ") }
-    return Set(rows.filter { $0.count > 2 && $0[2] == "up" }.map { String($0[0]) })
+    return Set(rows.filter { $0.count > column && $0[column] == word }.map { String($0[0]) })
   }
 }

@@ -8,10 +8,11 @@ import Testing
 struct SessionHandlerStories {
   @Test("Each session is started at one node, and at another with its state when that one dies")
   func handlers() async throws {
-    try await withCluster(["a", "b", "c"]) { nodes, _ in
+    // Not so fast that a busy machine has one taken for dead.
+    try await withCluster(["a", "b", "c"], timing: .standard) { nodes, _ in
       for node in nodes {
         try await eventually("all vote, as far as \(node.node.name) knows") {
-          await node.node.status()?.members.filter(\.isVoter).count == 3
+          await node.node.status()?.members.filter { $0.isVoter && $0.slots > 0 }.count == 3
         }
       }
       // A node makes sessions at itself, as long as others have no fewer to speak of. Some are
@@ -39,22 +40,23 @@ struct SessionHandlerStories {
       try await eventually("an event is told of") {
         books.flatMap(\.told).contains("published 1")
       }
-      let lost = Set(books[2].running.keys)
+      let (victim, other) = books[2].running.isEmpty ? (1, 2) : (2, 1)
+      let lost = Set(books[victim].running.keys)
       #expect(!lost.isEmpty)
-      await nodes[2].end()
-      #expect(books[2].running.isEmpty, "they are stopped where the node has ended")
+      await nodes[victim].end()
+      #expect(books[victim].running.isEmpty, "they are stopped where the node has ended")
       try await eventually("those of the dead node are started elsewhere") {
-        books[0].running.count + books[1].running.count == 30
+        books[0].running.count + books[other].running.count == 30
       }
       for (number, session) in made.enumerated() where lost.contains(session.id) {
-        let state = books[0].running[session.id] ?? books[1].running[session.id]
+        let state = books[0].running[session.id] ?? books[other].running[session.id]
         #expect(state == [UInt8(number), 100])
       }
       for session in made.prefix(5) {
-        try await nodes[1].node.sessions.get(session.id)?.close()
+        try await nodes[other].node.sessions.get(session.id)?.close()
       }
       try await eventually("ends are told of") {
-        books[0].running.count + books[1].running.count == 25
+        books[0].running.count + books[other].running.count == 25
       }
       await nodes[0].node.sessions.serve(nil)
       #expect(books[0].running.isEmpty)

@@ -164,6 +164,31 @@ struct ClientStories {
     }
   }
 
+  @Test("A session in the memory of one node alone is used from each, and ends with that one")
+  func local() async throws {
+    try await withDoors { nodes in
+      let client = try await nodes.client("user", at: [0])
+      let options = SessionOptions(durability: .local)
+      let named = await failure { _ = try await client.create(name: "a", options: options) }
+      #expect(named == .invalid)
+      let made = try await client.create(state: [1], options: options)
+      let other = try await nodes.client("user", at: [1])
+      let session = try await other.resume(made.id)
+      try await session.append([2])
+      #expect(try await made.read().state == [1, 2])
+      var events = try await session.events().makeAsyncIterator()
+      for number in 0..<3 {
+        try await made.publish([UInt8(number)])
+        #expect(try await events.next()?.bytes == [UInt8(number)])
+      }
+      let inner = try await nodes.nodes[2].sessions.create(state: [7], options: options)
+      #expect(inner.id.localNode != nil)
+      #expect(try await inner.read().state == [7])
+      try await made.close()
+      #expect(await failure { _ = try await events.next() } != nil)
+    }
+  }
+
   @Test("A client's writes of one session are done in the order in which they were asked for")
   func order() async throws {
     try await withDoors { nodes in

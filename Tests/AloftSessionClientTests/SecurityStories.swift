@@ -123,6 +123,32 @@ struct SecurityStories {
     }
   }
 
+  @Test("Limits hold for each principal: of sessions, of their bytes, of connections")
+  func principalLimits() async throws {
+    try await withDoors {
+      $0.principalLimits.sessions = 3
+      $0.principalLimits.bytes = 10_000
+      $0.principalLimits.clients = 2
+    } _: { nodes in
+      let one = try await nodes.client("one", at: [0])
+      let first = try await one.create()
+      for _ in 0..<2 { _ = try await one.create() }
+      #expect(await failure { _ = try await one.create() } == .limit)
+      let large = Array(repeating: UInt8(1), count: 6_000)
+      try await first.put(large)
+      #expect(await failure { try await first.append(large) } == .limit)
+      // Another one has as much, at the same nodes.
+      let other = try await nodes.client("other", at: [0])
+      for _ in 0..<3 { _ = try await other.create(state: [1]) }
+      #expect(await failure { _ = try await other.create() } == .limit)
+      _ = try await nodes.client("one", at: [0])
+      let options = try nodes.options("one", at: [0])
+      #expect(await nodes.lateFailure(options) == .notAccepting)
+      #expect((await nodes.nodes[0].clientStatistics()?.refused["tooMany"] ?? 0) >= 1)
+      _ = try await nodes.client("one", at: [1])
+    }
+  }
+
   @Test("Limits hold: of a session's state, of its outbox")
   func limits() async throws {
     try await withDoors { nodes in

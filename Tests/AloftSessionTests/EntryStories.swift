@@ -151,6 +151,28 @@ struct EntryStories {
     #expect(node.owner.pendingOperations == 0)
   }
 
+  @Test("An entry sent again after its life was over says nothing of the first time")
+  func staleCopy() throws {
+    let node = try owner()
+    let other = try #require(world.nodes.first { $0 !== node })
+    #expect(submit(node, 1, Self.create, token: 1) == nil)
+    let entry = try #require(node.owner.takeEntry(now: world.now))
+    world.log.append(entry.bytes)
+    world.propose(.convict(node.identity.incarnation))
+    world.catchUp(other)
+    // Cut off, it knows of neither, and has sent it once more.
+    let verdict = entry.bytes.withUnsafeBytes {
+      other.owner.apply(index: UInt64(world.log.count + 1), entry: $0, now: world.now)
+    }
+    world.log.append(entry.bytes)
+    #expect(verdict.kind == .stale)
+    node.owner.entryDone(entry.sequence, verdict, now: world.now)
+    #expect(node.owner.nextAnswer() == nil)
+    world.catchUp(node)
+    #expect(node.owner.nextAnswer()?.outcome.code == .done)
+    #expect(node.owner.pendingOperations == 0)
+  }
+
   @Test("When no more entries may be on their way operations wait, and then busy is the answer")
   func pressure() throws {
     let node = try owner()

@@ -43,6 +43,7 @@ struct DocumentTests {
     arguments: [
       ("swift", "Benchmarks/example-echo/EchoServer.swift"),
       ("swift", "Benchmarks/example-workers/Workers.swift"),
+      ("swift", "Benchmarks/example-session/Notes.swift"),
       ("c", "Benchmarks/example-echo-c/echo_server.c"),
       ("c", "Benchmarks/example-tally-c/tally.c"),
     ])
@@ -50,6 +51,31 @@ struct DocumentTests {
     let example = try Checkout.current.text(path).text
     let blocks = Self.blocks(language, in: try Checkout.current.text("README.md"))
     #expect(blocks.contains(example), "README.md has no \(language) block with the text of \(path)")
+  }
+
+  @Test(
+    "So are the examples of DocC's pages",
+    arguments: [
+      ("Serving", "Benchmarks/example-echo/EchoServer.swift"),
+      ("Serving", "Benchmarks/example-lines/Lines.swift"),
+      ("Working", "Benchmarks/example-workers/Workers.swift"),
+    ])
+  func pages(page: String, path: String) throws {
+    let example = try Checkout.current.text(path).text
+    let file = try Checkout.current.text("Sources/Aloft/Aloft.docc/\(page).md")
+    #expect(Self.blocks("swift", in: file).contains(example), "\(page).md has no \(path)")
+  }
+
+  @Test("DocC finds an end for each link of its pages and of the comments")
+  func docc() throws {
+    let out = FileManager.default.temporaryDirectory
+      .appendingPathComponent("aloft-docs-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: out) }
+    let script = Checkout.current.root.appendingPathComponent("script/docs").path
+    let modules = LinkageTests.products.appendingPathComponent("Modules").path
+    _ = try Tool.output(script, ["--modules", modules, out.path])
+    let landing = out.appendingPathComponent("data/documentation/aloft.json")
+    #expect(FileManager.default.fileExists(atPath: landing.path))
   }
 
   @Test("Links between documents lead somewhere")

@@ -27,6 +27,19 @@ struct ExampleTests {
     #expect(output == "1 a\n2 b\n1 c\n")
   }
 
+  @Test("A session goes on where an earlier process left it")
+  func session() throws {
+    let data = FileManager.default.temporaryDirectory
+      .appendingPathComponent("aloft-notes-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: data) }
+    let program = LinkageTests.products.appendingPathComponent("example-session")
+    let first = try Self.output(of: program, [data.path], input: "a\nb\n", lines: 3)
+    let number = String(first.prefix { $0 != "\n" })
+    #expect(first == "\(number)\n1 notes, the first is a\n2 notes, the first is a\n")
+    let next = try Self.output(of: program, [data.path, number], input: "c\n", lines: 2)
+    #expect(next == "\(number)\n3 notes, the first is a\n")
+  }
+
   @Test("The C example of a mailbox with a name counts what it is sent")
   func tally() throws {
     try Self.withProgram("Benchmarks/example-tally-c/tally.c") { program in
@@ -116,12 +129,12 @@ struct ExampleTests {
   }
 
   static func output(
-    of program: URL, input: String, lines: Int
+    of program: URL, _ arguments: [String] = [], input: String, lines: Int
   ) throws -> String {
     let (process, to, from) = (Process(), Pipe(), Pipe())
     // Lines come out one by one, so that the end of the input is not ahead of the last.
     process.executableURL = URL(fileURLWithPath: "/usr/bin/stdbuf")
-    process.arguments = ["-oL", program.path]
+    process.arguments = ["-oL", program.path] + arguments
     process.standardInput = to
     process.standardOutput = from
     try process.run()

@@ -20,6 +20,8 @@ typedef struct peer {
   // What was told, under the mutex.
   pthread_mutex_t mutex;
   int joined, ups, downs, lefts, slot_changes, accepting, stopped, status, cancelled;
+  int writables, undelivered, disorders;
+  int messages[256], message_bytes[256], next_number[256]; // by channel
   aloft_request kept; // a call that isn't answered
 } peer;
 
@@ -142,6 +144,42 @@ static void on_call_cancelled(aloft_node *node, aloft_request request, void *con
   pthread_mutex_unlock(&p->mutex);
 }
 
+static void on_channel(aloft_node *node, uint32_t from, uint32_t channel, const void *data,
+                       size_t length, void *context) {
+  peer *p = context;
+  (void)node;
+  CHECK(from > 0 && from != p->number && (data != NULL || length == 0));
+  pthread_mutex_lock(&p->mutex);
+  p->messages[channel]++;
+  p->message_bytes[channel] += (int)length;
+  if (length == sizeof(int)) {
+    int number;
+    memcpy(&number, data, sizeof number);
+    if (number != p->next_number[channel]++) p->disorders++;
+  }
+  pthread_mutex_unlock(&p->mutex);
+}
+
+static void on_channel_writable(aloft_node *node, uint32_t to, uint32_t channel, uint32_t flags,
+                                void *context) {
+  peer *p = context;
+  (void)node;
+  CHECK(to > 0 && channel < 256 && flags <= ALOFT_SEND_ACKNOWLEDGED);
+  pthread_mutex_lock(&p->mutex);
+  p->writables++;
+  pthread_mutex_unlock(&p->mutex);
+}
+
+static void on_undelivered(aloft_node *node, uint32_t to, uint32_t channel, uint32_t count,
+                           void *context) {
+  peer *p = context;
+  (void)node;
+  CHECK(to > 0 && channel < 256 && count > 0);
+  pthread_mutex_lock(&p->mutex);
+  p->undelivered += (int)count;
+  pthread_mutex_unlock(&p->mutex);
+}
+
 static void on_stopped(aloft_node *node, int status, void *context) {
   peer *p = context;
   (void)node;
@@ -179,6 +217,9 @@ static int join(peer *p, const char *seed, const aloft_node_key *keys, uint32_t 
   callbacks.on_call = on_call;
   callbacks.on_call_cancelled = on_call_cancelled;
   callbacks.on_stopped = on_stopped;
+  callbacks.on_message = on_channel;
+  callbacks.on_channel_writable = on_channel_writable;
+  callbacks.on_undelivered = on_undelivered;
   return aloft_node_join(p->runtime, &options, &callbacks, p, &p->node);
 }
 
@@ -482,6 +523,73 @@ static void done(int status, void *context) { answered(status, NULL, 0, context)
     EXPECT(code, a_.status);                                                                   \
   } while (0)
 
+// On the loop: whatever there is no room for is told of, and goes when there is.
+enum { CHANNEL_MESSAGES = 2000, STREAM_BYTES = 3 << 20 };
+
+typedef struct stream {
+  int written;
+  int status;
+} stream;
+
+static void write_more(void *argument) {
+  static char bytes[64 << 10];
+  stream *s = argument;
+  aloft_node *node = peers[0].node;
+  while (s->written < STREAM_BYTES) {
+    size_t rest = (size_t)(STREAM_BYTES - s->written), taken = 0;
+    s->status = aloft_node_write(node, peers[1].number, 9, bytes,
+                                 rest < sizeof bytes ? rest : sizeof bytes, &taken);
+    s->written += (int)taken;
+    if (s->status != 0 || taken == 0) break;
+  }
+}
+
+static void channels_on_loop(void *argument) {
+  aloft_node *node = peers[0].node;
+  uint32_t taken = 0;
+  size_t count = 0;
+  (void)argument;
+  OK(aloft_node_broadcast(node, 200, "all", 3, &taken));
+  CHECK(taken == NODES - 1);
+  OK(aloft_node_send(node, peers[1].number, 201, 0, NULL, 0, NULL, NULL));
+  EXPECT(ALOFT_ENOLINK, aloft_node_send(node, 99, 0, 0, "x", 1, NULL, NULL));
+  EXPECT(ALOFT_ENOLINK, aloft_node_write(node, 99, 0, "x", 1, &count));
+  EXPECT(ALOFT_EINVAL, aloft_node_write(node, peers[1].number, 256, "x", 1, &count));
+  EXPECT(ALOFT_EINVAL, aloft_node_write(node, peers[1].number, 0, "x", 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_node_broadcast(node, 256, "x", 1, NULL));
+}
+
+static void test_channels(void) {
+  aloft_node *node = peers[0].node;
+  uint32_t to = peers[1].number;
+  stream s = {0, 0};
+  for (int i = 0; i < CHANNEL_MESSAGES; i++) {
+    uint32_t flags = i % 2 == 0 ? 0 : ALOFT_SEND_ACKNOWLEDGED;
+    int number = i / 2;
+    OK(aloft_node_send(node, to, 5 + flags, flags, &number, sizeof number, NULL, NULL));
+  }
+  EVENTUALLY(read_count(&peers[1], &peers[1].messages[5]) == CHANNEL_MESSAGES / 2);
+  EVENTUALLY(read_count(&peers[1], &peers[1].messages[6]) == CHANNEL_MESSAGES / 2);
+  CHECK(peers[1].disorders == 0);
+  DONE(ALOFT_OK, aloft_node_send, node, to, 7, 0, "x", 1);
+  DONE(ALOFT_ENOLINK, aloft_node_send, node, 99, 7, 0, "x", 1);
+  on_loop(peers[0].runtime, 0, channels_on_loop, NULL);
+  EVENTUALLY(read_count(&peers[2], &peers[2].messages[200]) == 1);
+  EVENTUALLY(read_count(&peers[1], &peers[1].messages[201]) == 1);
+  EXPECT(ALOFT_EWRONGTHREAD, aloft_node_broadcast(node, 0, "x", 1, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_node_send(node, to, 256, 0, "x", 1, NULL, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_node_send(node, to, 0, 2, "x", 1, NULL, NULL));
+  EXPECT(ALOFT_EINVAL, aloft_node_send(node, to, 0, 0, NULL, 1, NULL, NULL));
+  // A stream of more bytes than a link takes at once.
+  while (s.written < STREAM_BYTES) {
+    int told = read_count(&peers[0], &peers[0].writables);
+    on_loop(peers[0].runtime, 0, write_more, &s);
+    EXPECT(0, s.status);
+    if (s.written < STREAM_BYTES) EVENTUALLY(read_count(&peers[0], &peers[0].writables) > told);
+  }
+  EVENTUALLY(read_count(&peers[1], &peers[1].message_bytes[9]) == STREAM_BYTES);
+}
+
 static void test_changes(void) {
   DONE(ALOFT_OK, aloft_node_set_weight, peers[1].node, "c", 50);
   EVENTUALLY(count_of(&peers[0], "c").weight == 50);
@@ -638,6 +746,7 @@ int main(void) {
   test_loop();
   test_names();
   test_statistics();
+  test_channels();
   test_changes();
   test_keys();
   test_bad_input();

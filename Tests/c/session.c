@@ -64,7 +64,7 @@ static void on_started(aloft_node *node, const aloft_session_result *session, in
 }
 
 static int count_voter(const aloft_node_member *member, void *context) {
-  *(int *)context += (int)member->is_voter;
+  *(int *)context += member->is_voter && member->slots > 0;
   return 1;
 }
 
@@ -456,7 +456,7 @@ int main(int count, char **arguments) {
     snprintf(root, sizeof root, "%s", arguments[2]);
     return run_node(arguments[3], arguments[4]);
   }
-  strcat(root, "XXXXXX");
+  memset(root + strlen(root), 'X', 6); // which mkdtemp replaces
   CHECK(mkdtemp(root) != NULL);
   start(&nodes[0], arguments[0], "a", "");
   start(&nodes[1], arguments[0], "b", nodes[0].address);

@@ -143,13 +143,14 @@ final class ClientConnection: ConnectionHandler, @unchecked Sendable {
   }
 
   private func welcome(_ reader: inout FrameReader) -> DoorRefusal? {
-    guard let node: UInt8 = reader.number(), let frameMax: UInt32 = reader.number(), let channel
+    guard let node: UInt8 = reader.number(), let frameMax: UInt32 = reader.number(),
+      let index: UInt64 = reader.number(), let channel
     else { return .malformed }
     if let timer { loop.cancelTimer(timer) }
     timer = nil
     isUp = true
     channel.parser.lengthMax = Int(frameMax)
-    client?.connected(self, node: node)
+    client?.connected(self, node: node, appliedIndex: index)
     return nil
   }
 }

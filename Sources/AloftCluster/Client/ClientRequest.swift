@@ -18,6 +18,10 @@ final class ClientRequest {
   var isSent = false
   /// It was on its way at any.
   var wasSent = false
+  /// What was known of the log when it was sent for the first time.
+  var since: UInt64 = 0
+  /// It was on its way at a former connection.
+  var isRepeated = false
   var timer: TimerID?
 
   init(
@@ -33,11 +37,19 @@ final class ClientRequest {
   }
 
   func frame(now: UInt64) -> [UInt8] {
-    var frame = FrameWriter(kind, capacity: body.count + 8)
+    let tellsSince = kind == .write && isRepeated
+    var frame = FrameWriter(tellsSince ? .repeatedWrite : kind, capacity: body.count + 16)
     frame.put(number)
     let left = deadline > now ? (deadline - now) / 1_000_000 : 0
     frame.put(UInt32(clamping: left))
-    frame.put(body)
+    if tellsSince {
+      // Behind the session's text.
+      frame.put(body.prefix(SessionKeys.textLength))
+      frame.put(since)
+      frame.put(body.dropFirst(SessionKeys.textLength))
+    } else {
+      frame.put(body)
+    }
     return frame.finish()
   }
 }

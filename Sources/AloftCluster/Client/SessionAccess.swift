@@ -7,7 +7,8 @@ package protocol SessionAccess: AnyObject {
   typealias Viewed = (SessionOutcome, SessionView?) -> Void
 
   func newID(
-    name: [UInt8], milliseconds: UInt32, _ answer: @escaping (SessionOutcome, String) -> Void)
+    name: [UInt8], isLocal: Bool, milliseconds: UInt32,
+    _ answer: @escaping (SessionOutcome, String) -> Void)
   func write(
     _ session: String, _ operation: SessionOperation, key: UInt64, expected: UInt64?,
     milliseconds: UInt32, _ answer: @escaping Wrote)
@@ -80,16 +81,19 @@ package final class NodeSessionAccess: SessionAccess {
   }
 
   package func newID(
-    name: [UInt8], milliseconds: UInt32, _ answer: @escaping (SessionOutcome, String) -> Void
+    name: [UInt8], isLocal: Bool, milliseconds: UInt32,
+    _ answer: @escaping (SessionOutcome, String) -> Void
   ) {
     guard let sessions else { return answer(Self.over, "") }
+    guard !isLocal || name.isEmpty else { return answer(SessionOutcome(.malformed), "") }
     let end = Self.deadline(milliseconds)
     sessions.whenReady { [weak sessions] in
       guard let sessions, !sessions.hasStopped, ClusterNode.now() < end else {
         answer(Self.over, "")
         return true
       }
-      guard let keys = sessions.keys, let id = name.isEmpty ? sessions.mint() : keys.id(named: name)
+      guard let keys = sessions.keys,
+        let id = name.isEmpty ? sessions.mint(isLocal: isLocal) : keys.id(named: name)
       else { return false }
       answer(SessionOutcome(.done), keys.text(id))
       return true

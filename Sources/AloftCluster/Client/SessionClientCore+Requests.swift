@@ -14,12 +14,16 @@ extension SessionClientCore {
   package typealias Wrote = (SessionOutcome) -> Void
   package typealias Viewed = (SessionOutcome, SessionView?) -> Void
 
-  /// A number for a session that is yet to be created: by its name, or one that nobody can guess.
+  /// A number for a session that is yet to be created: by its name, or one that nobody can guess;
+  /// `isLocal`: for the memory of the node alone that the client is at.
   package func newID(
-    name: [UInt8] = [], milliseconds: UInt32, _ answer: @escaping (SessionOutcome, String) -> Void
+    name: [UInt8] = [], isLocal: Bool = false, milliseconds: UInt32,
+    _ answer: @escaping (SessionOutcome, String) -> Void
   ) {
+    guard !isLocal || name.isEmpty else { return answer(SessionOutcome(.malformed), "") }
     var body = [UInt8(min(name.count, 255))]
     body += name.prefix(255)
+    body.append(isLocal ? 1 : 0)
     newID(body, Self.deadline(milliseconds), answer)
   }
 
@@ -176,12 +180,39 @@ extension SessionClientCore {
     if order.count > 64, order.count > 2 * requests.count {
       order.removeAll { requests[$0] == nil }
     }
-    if let connection, connection.isUp { send(request) }
+    guard let connection, connection.isUp else { return }
+    unsent.append(request.number)
+    pump()
   }
 
-  func send(_ request: ClientRequest) {
+  /// A node takes 1,024 requests of a connection's at a time. Some that were given up here may be
+  /// among them.
+  private static let onTheirWayMax = 512
+
+  /// Sends what there is to be sent, as far as there is room for it.
+  func pump() {
+    while onTheirWay < Self.onTheirWayMax, unsentFirst < unsent.count {
+      // It may have been lost by what was sent before.
+      guard let connection, connection.isUp else { return }
+      let number = unsent[unsentFirst]
+      unsentFirst += 1
+      if let request = requests[number], !request.isSent { send(request, connection) }
+    }
+    if unsentFirst > 256, unsentFirst > unsent.count / 2 {
+      unsent.removeFirst(unsentFirst)
+      unsentFirst = 0
+    }
+  }
+
+  private func send(_ request: ClientRequest, _ connection: ClientConnection) {
+    if request.wasSent {
+      statistics.repeated += 1
+    } else {
+      request.since = knownIndex
+    }
     (request.isSent, request.wasSent) = (true, true)
-    connection?.send(request.frame(now: ClusterNode.now()))
+    onTheirWay += 1
+    connection.send(request.frame(now: ClusterNode.now()))
   }
 
   /// The next write of a session, once one of it is answered.
@@ -212,6 +243,10 @@ extension SessionClientCore {
   ) {
     if let timer = request.timer { loop.cancelTimer(timer) }
     request.timer = nil
+    if request.isSent {
+      request.isSent = false
+      onTheirWay -= 1
+    }
     if requests.removeValue(forKey: request.number) != nil {
       if let session = request.session { goOn(session) }
     } else if let session = request.session {
@@ -220,6 +255,7 @@ extension SessionClientCore {
       if held[session]?.isEmpty == true { held[session] = nil }
     }
     unsafe request.answer(outcome, rest)
+    pump()
   }
 
   // MARK: Answers
@@ -230,12 +266,20 @@ extension SessionClientCore {
     switch kind {
     case .pong: return true
     case .answer:
-      guard let bytes = reader.array(SessionOutcome.byteCount),
-        let outcome = try? SessionOutcome(bytes: bytes)
+      guard let index: UInt64 = reader.number(),
+        let bytes = reader.array(SessionOutcome.byteCount),
+        var outcome = try? SessionOutcome(bytes: bytes)
       else { return false }
+      knownIndex = max(knownIndex, index)
       // Of one that was given up, nobody waits for the answer.
       guard let request = requests[number] else { return true }
       statistics.answers += 1
+      // That it wasn't done now says nothing of the first time.
+      if request.isRepeated, request.kind == .write,
+        outcome.code == .busy || outcome.code == .notAccepting
+      {
+        outcome.code = .uncertain
+      }
       if outcome.code == .uncertain { statistics.uncertain += 1 }
       unsafe finish(request, outcome, reader.restInPlace)
       return true

@@ -25,6 +25,12 @@ package final class SessionClientCore: @unchecked Sendable {
   var underWay: [String: Int] = [:]
   var held: [String: [ClientRequest]] = [:]
   var heldCount = 0
+  /// Requests that are to be sent, in their order, from that place on; and those on their way.
+  var unsent: [UInt32] = []
+  var unsentFirst = 0
+  var onTheirWay = 0
+  /// What some node is known to have applied of the log.
+  var knownIndex: UInt64 = 0
   var subscriptions: [UInt32: ClientSubscription] = [:]
   private var numbers: UInt32 = 0
   private var nextAddress = 0
@@ -144,18 +150,17 @@ package final class SessionClientCore: @unchecked Sendable {
     ) { [weak self] in self?.dial() }
   }
 
-  func connected(_ connection: ClientConnection, node: UInt8) {
+  func connected(_ connection: ClientConnection, node: UInt8, appliedIndex: UInt64) {
     guard connection === self.connection else { return }
+    knownIndex = max(knownIndex, appliedIndex)
     failures = 0
     statistics.connections += 1
     heardAt = ClusterNode.now()
     become(.connected(connection.address, node: node))
     guard connection === self.connection else { return }
-    for number in order {
-      guard let request = requests[number] else { continue }
-      if request.wasSent { statistics.repeated += 1 }
-      send(request)
-    }
+    unsent = order.filter { requests[$0] != nil }
+    unsentFirst = 0
+    pump()
     for subscription in subscriptions.values { attach(subscription) }
   }
 
@@ -163,7 +168,11 @@ package final class SessionClientCore: @unchecked Sendable {
   func disconnected(_ connection: ClientConnection, _ reason: DoorRefusal?) {
     guard connection === self.connection else { return }
     self.connection = nil
-    for request in requests.values { request.isSent = false }
+    for request in requests.values {
+      if request.wasSent { request.isRepeated = true }
+      request.isSent = false
+    }
+    onTheirWay = 0
     for subscription in subscriptions.values where requests[subscription.number] == nil {
       subscription.isAttached = false
     }

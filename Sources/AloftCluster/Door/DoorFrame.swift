@@ -18,6 +18,8 @@ enum DoorKind: UInt8 {
   case subscribe
   case unsubscribe
   case ping
+  /// A write that was asked for before, at another connection.
+  case repeatedWrite
 
   // The node's.
   case answer = 20

@@ -79,6 +79,7 @@ extension SessionDoor {
     var frame = FrameWriter(.welcome)
     frame.put(node?.core.identity.id.rawValue ?? 0)
     frame.put(UInt32(options.frameMax))
+    frame.put(sessions?.store.appliedIndex ?? 0)
     _ = connection.channel.send(frame.finish())
     return nil
   }

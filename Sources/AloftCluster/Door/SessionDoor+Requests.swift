@@ -17,7 +17,7 @@ extension SessionDoor {
     case .unsubscribe:
       if let subscription = connection.subscriptions[number] { drop(subscription) }
       return reader.remaining == 0 ? nil : .malformed
-    case .newID, .write, .query, .subscribe: break
+    case .newID, .write, .repeatedWrite, .query, .subscribe: break
     default: return .malformed
     }
     guard let limit: UInt32 = reader.number() else { return .malformed }
@@ -36,7 +36,10 @@ extension SessionDoor {
       return nil
     }
     switch kind {
-    case .write: return write(call, id, sessions, keys, &reader)
+    case .write: return write(call, id, sessions, keys, nil, &reader)
+    case .repeatedWrite:
+      guard let since: UInt64 = reader.number() else { return .malformed }
+      return write(call, id, sessions, keys, since, &reader)
     case .query: return query(call, id, sessions, &reader)
     default: return subscribe(call, id, sessions, &reader)
     }
@@ -50,14 +53,17 @@ extension SessionDoor {
     _ reader: inout FrameReader
   ) -> DoorRefusal? {
     guard let length: UInt8 = reader.number(), let name = reader.array(Int(length)),
+      let local: UInt8 = reader.number(), local == 0 || local == 1 && name.isEmpty,
       reader.remaining == 0
     else { return .malformed }
-    guard let id = name.isEmpty ? sessions.mint() : keys.id(named: name) else {
+    let made = name.isEmpty ? sessions.mint(isLocal: local == 1) : keys.id(named: name)
+    guard let id = made else {
       answer(call, SessionOutcome(.notAccepting))
       return nil
     }
     var frame = FrameWriter(.answer)
     frame.put(call.number)
+    frame.put(sessions.store.appliedIndex)
     frame.put(SessionOutcome(.done).bytes)
     frame.put(keys.text(id).utf8)
     send(call.connection, frame.finish())
@@ -66,7 +72,7 @@ extension SessionDoor {
 
   private func write(
     _ call: DoorCall, _ id: SessionID, _ sessions: ClusterSessions, _ keys: SessionKeys,
-    _ reader: inout FrameReader
+    _ since: UInt64?, _ reader: inout FrameReader
   ) -> DoorRefusal? {
     guard var request = try? SessionRequest(bytes: reader.rest()) else { return .malformed }
     if case .create(_, let name, _) = request.operation, !name.isEmpty, keys.id(named: name) != id {
@@ -76,7 +82,9 @@ extension SessionDoor {
     request.id = id
     request.principal = call.connection.principal
     begin(call)
-    sessions.write(request, deadline: call.deadline) { [weak self] outcome in
+    sessions.write(
+      request, deadline: call.deadline, repeatedSince: since
+    ) { [weak self] outcome in
       self?.end(call, outcome, nil)
     }
     return nil
@@ -126,6 +134,8 @@ extension SessionDoor {
     statistics.answers += 1
     var frame = FrameWriter(.answer, capacity: unsafe 64 + (view?.bytes.count ?? 0))
     frame.put(call.number)
+    // For what the client is going to ask: it comes later than this.
+    frame.put(sessions?.store.appliedIndex ?? 0)
     frame.put(SessionWire.answer(outcome, view))
     send(call.connection, frame.finish())
   }

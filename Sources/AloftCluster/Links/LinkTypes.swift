@@ -134,8 +134,8 @@ package protocol LinkClient: AnyObject {
   func heard(_ peer: LinkPeer, at: UInt64)
   /// The peer said who it is now, or which epoch it is in.
   func identified(_ peer: LinkPeer)
-  /// Messages of an acknowledged stream that were never acknowledged and won't be sent again, for the
-  /// life of the peer that they were for is over.
+  /// Messages of an acknowledged stream that were never acknowledged and won't be sent again, for
+  /// the life of the peer that they were for is over.
   func undelivered(_ peer: LinkPeer, stream: UInt16, messages: Int)
   /// A link did not come about, or was turned away. Once for each address
   /// and reason; all are counted.

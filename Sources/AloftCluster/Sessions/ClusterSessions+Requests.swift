@@ -12,13 +12,21 @@ extension ClusterSessions {
   ///
   /// While nobody may answer (a failover, a node that is cut off) it waits. Without a key it is not
   /// repeated when it may have been done; `uncertain` is the answer then.
+  ///
+  /// `since`: of a write that may have been done before, what had been applied at the node where it
+  /// was asked for first, or before that.
   package func write(
-    _ request: SessionRequest, deadline: UInt64, _ answer: @escaping (SessionOutcome) -> Void
+    _ request: SessionRequest, deadline: UInt64, repeatedSince since: UInt64? = nil,
+    _ answer: @escaping (SessionOutcome) -> Void
   ) {
-    ask(
-      SessionAsk(request.id, request.principal, .write(request), deadline: deadline) { outcome, _ in
-        answer(outcome)
-      })
+    let asked = SessionAsk(
+      request.id, request.principal, .write(request), deadline: deadline
+    ) { outcome, _ in answer(outcome) }
+    if let since {
+      asked.since = since
+      asked.lastOutcome = SessionOutcome(.uncertain)
+    }
+    ask(asked)
   }
 
   /// A question to whoever owns the session. With an answer that is `done` comes the session, good
@@ -30,9 +38,12 @@ extension ClusterSessions {
     ask(SessionAsk(id, principal, .query(query), deadline: deadline, answer))
   }
 
-  /// A number for a session that is yet to be created: of the node that has fewest.
-  package func mint() -> SessionID? {
-    owner.mint(high: random(), low: random())
+  /// A number for a session that is yet to be created: of the node that has fewest, or for this
+  /// node's memory alone.
+  package func mint(isLocal: Bool = false) -> SessionID? {
+    if !isLocal { return owner.mint(high: random(), low: random()) }
+    let node = node.core.identity.id
+    return node.rawValue == 0 ? nil : SessionID(high: random(), low: random(), localTo: node)
   }
 
   /// A key for a write: another one each time, and nobody else's.

@@ -40,7 +40,7 @@ public struct Sessions: Sendable {
   ) async throws -> Session {
     var options = options
     if let idleTimeout { options.idleTimeoutMs = idleTimeout.limitMilliseconds }
-    let id = try await newID(name)
+    let id = try await newID(name, isLocal: options.durability == .local)
     let operation = SessionOperation.create(
       options, name: name.map { Array($0.utf8) } ?? [], state: state)
     _ = try await write(
@@ -109,8 +109,11 @@ public struct Sessions: Sendable {
     try await untilReady { $0.keys }
   }
 
-  private func newID(_ name: String?) async throws -> SessionID {
-    guard let name else { return try await untilReady { $0.mint() } }
+  private func newID(_ name: String?, isLocal: Bool) async throws -> SessionID {
+    guard let name else { return try await untilReady { $0.mint(isLocal: isLocal) } }
+    guard !isLocal else {
+      throw SessionFailure(.invalid, "a session in the memory of one node alone has no name")
+    }
     return try await keys().id(named: Array(name.utf8))
   }
 

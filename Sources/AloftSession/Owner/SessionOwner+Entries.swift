@@ -69,10 +69,11 @@ extension SessionOwner {
       let position = entries.firstIndex(where: { $0.sequence == sequence })
     else { return }
     switch verdict.kind {
-    // It will come by this node's own log.
-    case .duplicate: return
+    // What it has come to comes by this node's own log. Of a copy that came after this life was
+    // over it isn't known whether there was another one before.
+    case .duplicate, .stale: return
     case .gap: return entryFailed(entries[0].sequence, now: now)
-    case .applied, .stale, .malformed: break
+    case .applied, .malformed: break
     }
     entries[position].verdict = verdict
     nextToSend = max(nextToSend, position + 1)

@@ -105,8 +105,10 @@ extension SessionOwner {
     bringOver(from: other)
     closeEntry()
     for index in entries.indices { refer(&entries[index]) }
-    // Those that the snapshot has were done, or refused: nobody knows.
-    let last = store.fence.shown(of: identity.id)
+    // Those that the snapshot has were done, or refused: nobody knows; nor of any, if this life was
+    // over before it.
+    let isOver = !store.fence.isCurrent(identity.id, identity.incarnation)
+    let last = isOver ? UInt64.max : store.fence.shown(of: identity.id)
     while let first = entries.first, first.sequence <= last { dropFirst(as: .uncertain) }
     for number in 0..<Slot.count {
       let slot = Slot(rawValue: UInt16(number))
