@@ -28,6 +28,8 @@ struct SimSessionClients {
     var invokedAt: [UInt64: UInt64] = [:]
     var acknowledgedAt: [UInt64: UInt64] = [:]
     var isMade = false
+    /// The version that it had when that was told.
+    var madeAt: UInt64 = 0
   }
 
   var clients: [Client] = []
@@ -101,7 +103,10 @@ extension ClusterSim {
             id: session.id, principal: .anyone, key: unique << 1 | 1, operation: .append(bytes)))
         clients.sessions[number].invokedAt[item] = now
       case 5..<8: kind = .read(session.id)
-      default: kind = .localRead(session.id, token: clients.clients[client].token)
+      default:
+        // Who was told of the session was told of which version.
+        let token = max(clients.clients[client].token, session.madeAt)
+        kind = .localRead(session.id, token: token)
       }
     }
     clients.clients[client].request = SimSessionRequest(
@@ -134,8 +139,11 @@ extension ClusterSim {
       case .done, .repeated:
         guard isWrite(request) else { return }
         clients.clients[client].token = max(clients.clients[client].token, outcome.version)
+        if clients.clients[client].item == 0 { clients.sessions[number].madeAt = outcome.version }
         wrote(client)
-      case .exists where !clients.sessions[number].isMade: wrote(client)
+      case .exists where !clients.sessions[number].isMade:
+        clients.sessions[number].madeAt = outcome.version
+        wrote(client)
       case .moved, .notReady, .notAccepting, .busy, .uncertain, .behind:
         // Asked again, but not at once.
         return later(
