@@ -77,6 +77,19 @@ struct CoreStories {
     #expect(Self.asks(Self.drain(&core)))
   }
 
+  @Test("Who was away while its leaving went through has left", arguments: [true, false])
+  func leftWhileAway(hasAsked: Bool) {
+    var core = Self.follower()
+    let life = core.identity.incarnation
+    if hasAsked { core.handle(.requested(.leave, token: 5), now: Self.ms) }
+    core.handle(Self.envelope(core, .over(life), from: Self.two, life: 3), now: 3 * Self.ms)
+    _ = Self.drain(&core)
+    let answer = ClusterMessage.notAdmitted(.unknownFormer, birth: core.birth)
+    core.handle(Self.envelope(core, answer, from: Self.two, life: 3), now: 4 * Self.ms)
+    let end: ClusterEnd = hasAsked ? .left : .notAdmitted(.unknownFormer)
+    #expect(Self.drain(&core).contains(.stopped(end)))
+  }
+
   @Test("A member that hears of no leader for long asks, too")
   func deaf() {
     var core = Self.follower()

@@ -66,6 +66,8 @@ extension ClusterCore {
     case .nameTaken: joining.takenSince = joining.takenSince ?? now
     case .wrongStatus: self.birth = word()
     case .notFounded, .repeated, .staleProposer, .staleBase: break
+    // It was away while its leaving went through, and nobody knows it any more.
+    case .unknownFormer where joining.isLeaving: stop(.left)
     default: stop(.notAdmitted(refusal))
     }
   }

@@ -11,6 +11,7 @@ extension ClusterCore {
     requests.add(
       Requests.Pending(
         proposal: proposal, token: token, sentAt: now, deadline: now + options.requestTimeout))
+    if case .leave = request { joining.isLeaving = true }
     submit(proposal)
   }
 

@@ -8,6 +8,8 @@ struct Joining {
   var askedAt: UInt64?
   /// Since when its name was taken whenever it asked.
   var takenSince: UInt64?
+  /// It has asked to leave in this life of its process.
+  var isLeaving = false
   /// On a leader: whose birth is to be answered where.
   var waiting: [UInt64: MessageSource] = [:]
 

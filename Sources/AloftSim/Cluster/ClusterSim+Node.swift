@@ -77,7 +77,7 @@ extension ClusterSim {
     case .logEnded, .notAdmitted(.nameTaken):
       later(.restart(node.number), 100_000_000...900_000_000)
     case .left where node.isLeaving, .notAdmitted(.unknownFormer) where node.isLeaving:
-      // The second: it was away when its leaving was through.
+      // The second: it was restarted when its leaving was through, and doesn't remember it.
       wipe(node)
       later(.restart(node.number), 0...500_000_000)
     case .left, .notAdmitted:
