@@ -84,7 +84,10 @@ extension SimRaft {
       nexts[node] = max(nexts[node] ?? 0, match + 1)
       promote()
       advance()
-      if (nexts[node] ?? 0) <= log.last { replicate(node) }
+      // A snapshot is sent again with the next beat, if it's still needed: who has it in memory may
+      // wait for its disk.
+      let next = nexts[node] ?? 0
+      if next > log.base, next < held(from: node) { replicate(node) }
     } else {
       nexts[node] = max(matches[node] ?? 0, min(match, log.last)) + 1
       replicate(node)
