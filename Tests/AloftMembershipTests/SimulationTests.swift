@@ -50,7 +50,7 @@ struct SimulationTests {
   // Histories in which that was found; without the fault they come to rest.
   @Test(
     "What once was wrong would be seen again",
-    arguments: [(.overUntold, 8), (.promotionWaits, 474), (.demotionTold, 3962)]
+    arguments: [(.overUntold, 8), (.promotionWaits, 166), (.demotionTold, 3962)]
       as [(SeededFault, UInt64)])
   func formerFaults(fault: SeededFault, seed: UInt64) {
     var options = ClusterSimOptions()
