@@ -78,11 +78,7 @@ extension Node {
   public func broadcast(_ bytes: [UInt8], channel: Int = 0) async -> Int {
     let channel = Self.checked(channel)
     return await onLoop { node in
-      node.core.state.members.count { member in
-        unsafe bytes.withUnsafeBytes {
-          unsafe node.send(to: member.id, channel: channel, isAcknowledged: false, $0)
-        } == .accepted
-      }
+      unsafe bytes.withUnsafeBytes { unsafe node.broadcast(channel: channel, $0) }
     } ?? 0
   }
 

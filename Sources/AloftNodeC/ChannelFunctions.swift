@@ -105,11 +105,7 @@ public func aloft_node_broadcast(
     let inner = try unsafe ClusterHandle.of(node).here()
     let channel = try readChannel(channel)
     let bytes = unsafe try readBytes(data, length)
-    let count = inner.core.state.members.count { member in
-      let result = unsafe inner.send(
-        to: member.id, channel: channel, isAcknowledged: false, bytes)
-      return result == .accepted
-    }
+    let count = unsafe inner.broadcast(channel: channel, bytes)
     unsafe taken?.pointee = UInt32(count)
     return Code.success
   }

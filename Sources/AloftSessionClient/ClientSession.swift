@@ -96,10 +96,7 @@ public struct ClientSession: Sendable, Hashable {
   /// version.
   @discardableResult
   public func patch(_ fields: [String: [UInt8]?]) async throws -> UInt64 {
-    let list = fields.sorted { $0.key < $1.key }.map {
-      SessionField(name: Array($0.key.utf8), value: $0.value)
-    }
-    return try await write(.patch(list)).version
+    try await write(.patch(fields)).version
   }
 
   /// Goes on to another phase: see ``SessionPhase/mayBecome(_:)``.

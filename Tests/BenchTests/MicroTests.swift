@@ -53,6 +53,6 @@ import Testing
       "ck left_out_after_s",
     ])
   #expect(figures.last?.value == 4)
-  let text = Report(figures: figures, system: "aloft", runs: 1).text([], notBuilt: [])
+  let text = Report(figures: figures, system: "aloft", runs: 1).text([])
   #expect(text.contains("no fault was counted"))
 }

@@ -32,13 +32,13 @@ struct Report {
     figures.filter { accountingFigures.contains($0.figure) && $0.value != 0 }
   }
 
-  func text(_ listed: [any Scenario.Type], notBuilt: Set<String>) -> String {
+  func text(_ listed: [any Scenario.Type]) -> String {
     let rows = rows
     var text = ""
     for (number, scenario) in listed.enumerated() {
       text += "\n[\(number + 1)/\(listed.count)] \(scenario.id)  \(scenario.title)\n"
       let own = rows.filter { $0.figure.scenario == scenario.id }
-      if own.isEmpty { text += notBuilt.contains(scenario.id) ? "  not built\n" : "  no figures\n" }
+      if own.isEmpty { text += "  no figures\n" }
       text += section(own)
     }
     text += "\n" + verdict(rows)

@@ -4,16 +4,12 @@ protocol Scenario: SendableMetatype {
   /// The name in docs and in the figures, such as `10-echo`.
   static var id: String { get }
   static var title: String { get }
-  /// False while the part of Aloft it measures is not there: then it is named, and not run.
-  static var isBuilt: Bool { get }
 
   init()
   func run(_ context: RunContext) throws -> [Figure]
 }
 
 extension Scenario {
-  static var isBuilt: Bool { true }
-
   func figure(
     _ context: RunContext, system: String, config: String, _ name: String, _ value: Double,
     _ unit: String

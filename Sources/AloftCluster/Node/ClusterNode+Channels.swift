@@ -31,6 +31,13 @@ extension ClusterNode {
     return unsafe links.send(to: id, stream: stream, kind: NodeKind.channel, bytes)
   }
 
+  /// To all members with a link, at most once; answers how many links took it.
+  package func broadcast(channel: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int {
+    core.state.members.count { member in
+      unsafe send(to: member.id, channel: channel, isAcknowledged: false, bytes) == .accepted
+    }
+  }
+
   /// As much as there is credit for; nil without a link.
   package func write(to id: NodeID, channel: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int? {
     guard let peer = links.peer(id) else { return nil }

@@ -22,6 +22,14 @@ package enum SessionOperation: Hashable, Sendable {
   /// All events up to this number have arrived. `number` of the outcome is the first one left.
   case acknowledge(through: UInt64)
   case close
+
+  /// A patch of fields by name, whose order is the names'.
+  package static func patch(_ fields: [String: [UInt8]?]) -> SessionOperation {
+    .patch(
+      fields.sorted { $0.key < $1.key }.map {
+        SessionField(name: Array($0.key.utf8), value: $0.value)
+      })
+  }
 }
 
 /// What is asked of a session's owner, as it is passed on from node to node.

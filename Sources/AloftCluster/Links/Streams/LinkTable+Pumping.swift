@@ -26,9 +26,6 @@ extension LinkTable {
       unsafe state.pointee.isDirty = false
       guard unsafe state.pointee.isUp && !state.pointee.isBlocked else { continue }
       unsafe flush(state)
-      // What waited has gone, and nothing else may tell of the room that it leaves: the peer gives
-      // credit by the quarter only.
-      if unsafe !state.pointee.isBlocked { unsafe tellAwaited(state) }
     }
   }
 
@@ -37,6 +34,9 @@ extension LinkTable {
     unsafe flushStaging(state)
     unsafe pump(state)
     unsafe flushStaging(state)
+    // What waited has gone, and nothing else may tell of the room that it leaves: the peer gives
+    // credit by the quarter only.
+    if unsafe !state.pointee.isBlocked { unsafe tellAwaited(state) }
   }
 
   // MARK: Control
@@ -187,7 +187,6 @@ extension LinkTable {
     }
     unsafe state.pointee.isBlocked = false
     unsafe flush(state)
-    if unsafe !state.pointee.isBlocked { unsafe tellAwaited(state) }
   }
 
   // MARK: What waits
